@@ -132,7 +132,7 @@ def config_of(path: str, place: str, seed: int) -> dict[str, Any]:
 def cached(options: argparse.Namespace, place: str) -> None:
     import train
     from construct import targets
-    from research.run.imports import preload
+    from research.run.child import preload
     from research.run.runner import PRELOAD
 
     # What a sweep's trials are forked from has imported just that, and has trained nothing.

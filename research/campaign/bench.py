@@ -14,8 +14,7 @@ from research.campaign.trials import REPEATS, Quiet, Sharing, Typed
 from research.compose.override import keys_of
 from research.run import teachers
 from research.run.lines import Lines
-from research.run.lookup import lacking
-from research.run.retold import retold
+from research.run.lookup import lacking, retold
 from research.run.runner import Job, Outcome
 from research.space.gate import Space
 from research.stats.arms import Arm

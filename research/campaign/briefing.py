@@ -10,7 +10,7 @@ from research.compose.trees import text_of
 from research.metrics import is_test, screening_objective, untested
 from research.propose.lanes import Lane, lane_of, view
 from research.propose.proposer import Seen, State
-from research.run.retold import retold
+from research.run.lookup import retold
 from research.stats.comparable import sound
 from research.stats.intervals import summary
 from research.team.brief import Brief, Judged

@@ -15,8 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from research.llm.endpoint import Endpoint, Way
-from research.llm.exchange import Messages, WireFailure, prompt_bound
+from research.llm.endpoint import Endpoint, Messages, Way, WireFailure, prompt_bound
 from research.llm.ledger import LlmLedger, LlmSpent
 from research.llm.price import Usage, is_free
 from research.llm.question import Heard, KnownReplies, LlmQuestion, Read, Scribe

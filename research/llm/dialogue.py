@@ -13,7 +13,7 @@ from math import inf, isinf
 from typing import Generic, TypeVar, final
 
 from research.llm.client import Client
-from research.llm.exchange import Messages, ServerReply
+from research.llm.endpoint import Messages, ServerReply
 from research.llm.prompt import data
 from research.llm.replies import Outcome, ReadReply, read
 from research.types import Record

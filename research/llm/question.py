@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 from redact import MASK, redact
-from research.llm.endpoint import Endpoint
-from research.llm.exchange import Messages, ServerReply, response_format
+from research.llm.endpoint import Endpoint, Messages, ServerReply, response_format
 from research.llm.ledger import CACHED, CallCost
 from research.llm.price import Usage
 from research.llm.prompt import cut, one_line

@@ -21,7 +21,7 @@ from typing import Any, final
 
 import httpx
 
-from research.llm.exchange import Failure, Messages, ServerReply, WireFailure
+from research.llm.endpoint import Failure, Messages, ServerReply, WireFailure
 
 # These take OpenAI's body as it is, so the response format is put to the server and not to LiteLLM's table,
 # which is wrong for local servers. The others need LiteLLM's translation.

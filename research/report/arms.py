@@ -11,7 +11,7 @@ from typing import Any, final
 from research.compose.override import override
 from research.metrics import METRICS, is_energy, quantity, words
 from research.report.markdown import code, plain, table
-from research.run.retold import needed, retold
+from research.run.lookup import needed, retold
 from research.stats.arms import Arm, basis, complaint, method
 from research.stats.intervals import Summary
 from research.store.store import Store

@@ -19,7 +19,7 @@ from research.run import lookup
 from research.run.child import signal_with_parent
 from research.run.handout import Handout
 from research.run.job import Job
-from research.run.progress import line
+from research.run.lines import line
 from research.run.runner import Runner
 from research.store import leases
 from research.store.claims import refuse_edited

@@ -9,8 +9,7 @@ from typing import Any, final
 
 from refusal import Refusal
 from research.run import lookup
-from research.run.ends import OVER
-from research.run.job import Job, Outcome, Status
+from research.run.job import OVER, Job, Outcome, Status
 from research.store.attempts import LEASE_S, LastRun
 from research.store.outage import Unreachable, at_once
 from research.store.states import FAILED, HELD, OPEN, AttemptOutcome

@@ -1,12 +1,16 @@
-"""What is known of jobs before any process is started for them."""
+"""What is known of jobs before any process is started, its joules and carbon told as they are told now."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple, final
 
+from power import energy_profile
+from power.grid import Electricity, grid
+from power.processor import processor
 from redact import redact
+from research.metrics import is_carbon, is_energy
 from research.run import teachers
 from research.run.job import Job, Outcome
-from research.run.retold import retold
 from research.space import profiles
 from research.space.signature import signature
 from research.store.claims import WantedTrial, wanted
@@ -84,3 +88,119 @@ def lacking(facts: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
 def spared(metrics: Sequence[str]) -> list[str]:
     """What a look for these metrics may leave out: latency, CPU time and energy of inference."""
     return [] if any(metric.startswith(("infer/", "compress/")) for metric in metrics) else ["infer"]
+
+
+_ESTIMATED = "estimated"
+
+
+def retold(result: Result, meter: Mapping[str, Any] | None) -> Result:
+    """The result by today's calibration and the grid of `meter`, with a note of what was computed anew.
+
+    Raises `Refusal` for a country without a figure, and for an energy profile that cannot be read.
+    """
+    asked = _asked_grid(result.facts, meter or {})
+    now = _now(result.facts)
+    if asked is None and now is None:
+        return result
+    metrics, facts = dict(result.metrics), dict(result.facts)
+    notes = list(facts.get("notes") or [])
+    if now is not None and _rebase(metrics, facts, now):
+        notes.append(f"joules are told by {now.basis}; they were taken by {facts['energy_basis']}")
+        facts["energy_basis"] = now.basis
+    told = asked or _own_grid(facts)
+    if asked is not None:
+        facts["energy"] = facts["energy"] | {"grid_g_per_kwh": told.g_per_kwh, "grid_source": told.source}
+        notes.append(f"carbon is told by {told.source}, {told.g_per_kwh:.4g} g/kWh")
+    _carbon(metrics, told)
+    return Result(trial_id=result.trial_id, metrics=metrics, facts=facts | {"notes": notes})
+
+
+def needed(keys: Iterable[str]) -> set[str]:
+    """The figures by which `retold` tells these anew, themselves among them."""
+    keys = set(keys)
+    own = {key.removesuffix("co2_kg") for key in keys if key.endswith("co2_kg")}
+    beside = {f"{window}{figure}" for window in own for figure in ("energy_j", "energy_standing_j")}
+    return keys | beside | {"train/energy_j", "train/cpu_seconds"}
+
+
+def grid_of(facts: Mapping[str, Any]) -> str | None:
+    """The grid that a trial's carbon is told by, in words; None where no energy was measured."""
+    energy = facts.get("energy") or {}
+    if "grid_g_per_kwh" not in energy:
+        return None
+    return f"{energy['grid_g_per_kwh']:.4g} g/kWh ({energy.get('grid_source')})"
+
+
+@final
+class _Watts(NamedTuple):
+    """What an estimate on this machine is made of now."""
+
+    core_w: float
+    standing_w: float | None
+    """None without a profile: what was told stays"""
+    basis: str
+
+
+def _now(facts: Mapping[str, Any]) -> _Watts | None:
+    """What an estimate is to be told by; None for counted joules, another machine's, and what is told so."""
+    if facts.get("energy_method") != _ESTIMATED or "energy_basis" not in facts:
+        return None
+    taken = (facts.get("energy") or {}).get("hardware") or {}
+    if f"{taken.get('cpu')}, {taken.get('cpu_count')} cores" != energy_profile.this_machine():
+        return None
+    found = _watts(energy_profile.read())
+    return None if found.basis == facts["energy_basis"] else found
+
+
+def _watts(profile: energy_profile.Profile | None) -> _Watts:
+    """By the calibration of this machine, else by its rated power, as the meter counts."""
+    if profile is not None and profile.hardware == energy_profile.this_machine():
+        return _Watts(profile.core_w, profile.idle_w, energy_profile.basis(profile))
+    core_w, made_of = processor().core_watts()
+    return _Watts(core_w, None, energy_profile.rated(core_w, made_of))
+
+
+def _rebase(metrics: dict[str, float], facts: Mapping[str, Any], now: _Watts) -> bool:
+    """Joules anew from CPU seconds; whether there were any to tell them from."""
+    joules, worked = metrics.get("train/energy_j", 0.0), metrics.get("train/cpu_seconds", 0.0)
+    if not (joules > 0 and worked > 0):
+        return False
+    before_w = facts["energy"]["hardware"].get("standing_w")
+    standing = now.standing_w / before_w if now.standing_w is not None and before_w else 1.0
+    ratio = now.core_w * worked / joules
+    for key in metrics:
+        if is_energy(key) and not is_carbon(key):
+            metrics[key] *= standing if key.endswith("/energy_standing_j") else ratio
+    return True
+
+
+def _carbon(metrics: dict[str, float], told: Electricity) -> None:
+    """Each window's carbon from its joules, the standing draw among them."""
+    for key in [one for one in metrics if one.endswith("co2_kg")]:
+        own = key.removesuffix("co2_kg")
+        if f"{own}energy_j" in metrics:
+            standing = metrics.get(f"{own}energy_standing_j", 0.0)
+            metrics[key] = told.co2_kg(metrics[f"{own}energy_j"] + standing)
+
+
+def _asked_grid(facts: Mapping[str, Any], meter: Mapping[str, Any]) -> Electricity | None:
+    """The grid that is asked for, None where the trial's carbon is told by it already."""
+    energy = facts.get("energy") or {}
+    if "grid_g_per_kwh" not in energy:
+        return None
+    country, grams = meter.get("country"), meter.get("grid_g_per_kwh")
+    if country is None and grams is None and str(energy.get("grid_source")).startswith("world average"):
+        return None  # what is usual costs no look into CodeCarbon's tables
+    found = _grid(country, grams)
+    same = (found.g_per_kwh, found.source) == (energy["grid_g_per_kwh"], energy.get("grid_source"))
+    return None if same else found
+
+
+def _own_grid(facts: Mapping[str, Any]) -> Electricity:
+    energy = facts.get("energy") or {}
+    return Electricity(float(energy.get("grid_g_per_kwh") or 0.0), str(energy.get("grid_source")))
+
+
+@cache
+def _grid(country: str | None, grams: float | None) -> Electricity:
+    return grid(country, grams)

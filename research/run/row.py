@@ -17,8 +17,7 @@ from refusal import Ended, Refusal
 from research.run import teachers, undelivered
 from research.run.checks import check
 from research.run.heart import Cancelled, Heart
-from research.run.lookup import lacking
-from research.run.retold import retold
+from research.run.lookup import lacking, retold
 from research.space import identity, profiles
 from research.space.signature import signature
 from research.store import faults

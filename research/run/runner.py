@@ -16,11 +16,11 @@ from typing import Any, Self, final
 
 from construct import is_trusted, targets, trusted
 from refusal import Refusal
-from research.run import ends, machine, turns
-from research.run.disk import FULL, Floor, log_folder, written
+from research.run import machine, turns
 from research.run.forks import Forks, needs
 from research.run.handout import Handout
-from research.run.job import Job, Outcome
+from research.run.job import OVER, Job, Outcome, answer_of, how_it_ended, kept_reason
+from research.run.machine import FULL, LIBRARIES, Floor, log_folder, written_folders
 from research.store import faults
 from research.store.outage import at_once
 from research.store.store import TrialClaim
@@ -41,7 +41,6 @@ _SERVER_LOG = "forkserver.log"
 _TOLD = ("status", "trial_id", "score", "metrics", "facts")
 _ENDLESS = 1e9  # seconds whose end nobody sees
 _GRACE_S = 3.0  # in which an interrupted trial may close its loggers before it is killed
-_LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @final
@@ -149,9 +148,9 @@ class Runner:
     ) -> Iterator[Outcome]:
         """Start what is handed out until nothing waits and nothing runs."""
         threads = self._threads or machine.threads(max(1, len(free)))
-        folders = written(work.first) if work.first is not None else []
+        folders = written_folders(work.first) if work.first is not None else []
         while len(work) or running:
-            yield from (Outcome(job, "interrupted", ends.OVER) for job in work.late())
+            yield from (Outcome(job, "interrupted", OVER) for job in work.late())
             room = self._floor.holds(folders)
             if not running and self._floor.gives_up():
                 yield from (Outcome(job, "interrupted", FULL) for job in work.dropped(work.jobs()))
@@ -210,7 +209,7 @@ class Runner:
             self._logs, self._lock = log_folder()
         if self._forks is None:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-            environment = {name: str(threads) for name in _LIBRARIES}
+            environment = {name: str(threads) for name in LIBRARIES}
             # Asking CUDA itself whether there is a GPU would break it for every forked child.
             environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
             self._forks = Forks(environment, self._logs / _SERVER_LOG, self._needs)
@@ -242,7 +241,7 @@ class Runner:
 
     def _outcome(self, one: _Running, about: dict[str, Any]) -> Iterator[Outcome]:
         """How a job ended; nothing where its trial waits for another attempt."""
-        answer = ends.answer(about.get("answer", b""))
+        answer = answer_of(about.get("answer", b""))
         figures = {name: about[name] for name in ("wall_s", "cpu_s", "peak_bytes") if name in about}
         printed = one.log.exists() and one.log.stat().st_size > 0
         if not printed or ("result" in answer and not self._kept):
@@ -254,9 +253,9 @@ class Runner:
             told = answer["result"]
             yield Outcome(one.job, **{name: told[name] for name in _TOLD if name in told}, **figures)
             return
-        status, reason = ends.told(about, answer, one.job.left_s <= 0, one.timeout_s)
+        status, reason = how_it_ended(about, answer, one.job.left_s <= 0, one.timeout_s)
         spent = {"seconds": about.get("wall_s"), "cpu_seconds": about.get("cpu_s")}
-        said = ends.kept(status, reason, answer)
+        said = kept_reason(status, reason, answer)
         trouble = self._work.failed(one.claim, said, faults.outcome(said), spent)
         if status != "interrupted" and self._work.again(one.job, one.claim):
             return

@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from typing import IO, Any, final
 
 import pulse
-from research.run import child, imports, machine
+from research.run import child, machine
 from research.run.silence import Silence
 
 _LOOK_AROUND_S = 1.0
@@ -137,7 +137,7 @@ class _Server:
     def _request(self) -> None:
         verb, *arguments = self._parent.recv()
         verbs: dict[str, Callable[..., None]]
-        verbs = {"preload": imports.preload, "fork": self._fork, "interrupt": self._interrupt}
+        verbs = {"preload": child.preload, "fork": self._fork, "interrupt": self._interrupt}
         verbs[verb](*arguments)
 
     def _fork(
@@ -244,7 +244,6 @@ def _hand_over(
         for number in (signal.SIGCHLD, signal.SIGTERM, child.ORPHANED):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        imports.forget_changed()
         child.run(request, sheet, server, line, memory)
         code = 0
     except BaseException:

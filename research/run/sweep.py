@@ -13,7 +13,7 @@ from research.compose.override import values_of
 from research.page import written
 from research.run import engines, given, given_table, lookup, sweep_table
 from research.run.checks import check
-from research.run.progress import Progress
+from research.run.lines import Progress
 from research.run.runner import Job, Outcome, Runner
 
 Launch = Callable[[Sequence[Job]], Iterator[Outcome]]

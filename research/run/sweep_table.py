@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from redact import shown
 from research.metrics import described, is_ratio, quantity, twin
 from research.page import fitted, flowed
-from research.run.progress import common
+from research.run.lines import common
 from research.run.runner import Outcome
 from research.stats.arms import Arm
 from research.stats.comparable import Provenance, sound, unlike

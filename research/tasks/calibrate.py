@@ -15,7 +15,6 @@ from power import energy_profile, powercap
 from power.energy_profile import Profile
 from refusal import Refusal
 from research.campaign.campaign import Campaign
-from research.run import load as work
 from research.run import machine
 from research.stats.calibration import CorePower, Sample, fitted
 from research.tasks.answer import Answer, pairs
@@ -112,7 +111,7 @@ def _measured(counters: list[powercap.RaplDomain], whole_s: float) -> Iterator[S
     each = whole_s / (_ROUNDS * len(levels))
     for number in range(_ROUNDS):
         for cores in levels if number % 2 == 0 else levels[::-1]:
-            with work.busy(cores, 10 * each + 60):
+            with machine.busy(cores, 10 * each + 60):
                 yield _sample(counters, cores, each, number)
 
 
@@ -137,7 +136,7 @@ def _edge(counters: list[powercap.RaplDomain]) -> tuple[float, float, float]:
     """Time, joules and CPU seconds of the machine at one moment: again where something came in between."""
     for _ in range(_TRIES):
         before = time.perf_counter()
-        joules, worked = sum(domain.read() for domain in counters), work.worked(PROC)
+        joules, worked = sum(domain.read() for domain in counters), machine.worked(PROC)
         after = time.perf_counter()
         if after - before < _SHARP_S:
             break
@@ -168,7 +167,7 @@ def _held(campaign: Campaign, asked: int, seconds: float) -> Calibrated:
         raise Refusal(f"load={asked}: give a number of cores to keep busy, from 0 to {machine.cores()}.")
     named = str(asked) if asked else "idle"
     campaign.lines.say(f"{asked} cores are busy for {seconds:g} s from now on: read the wall meter meanwhile")
-    with work.busy(asked, seconds + 60):
+    with machine.busy(asked, seconds + 60):
         time.sleep(seconds)
     said = (
         f"{asked} cores were busy for {seconds:g} s. With what was read at rest (load=0) and at a load: "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.metrics import METRICS, VALIDATION, Metric, described, is_exact, is_timed, quantity
-from research.run.retold import retold
+from research.run.lookup import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
 from research.stats.arms import Arm, apart, between, sound_seeds

@@ -38,12 +38,12 @@ from models.energy.counter import Unreadable
 from models.energy.disturbance import Watch, disturbed
 from models.energy.nvml import Nvml
 from models.energy.sources import open_counters
-from research.run import load, machine
+from research.run import machine
 counters, missing = open_counters("cpu")
 energy = {name: counter.method for counter in counters for name in counter.components}
 rest = {}
 for cores in sorted({1, machine.cores()}):
-    with load.busy(cores, 30.0) as pids:
+    with machine.busy(cores, 30.0) as pids:
         watch, begun = Watch(), time.perf_counter()
         before = watch.read(pids)
         time.sleep(0.5)

@@ -68,8 +68,7 @@ def training(typed: Sequence[str], conf: Path) -> list[str]:
 
     Raises `Refusal` for what is not its to take.
     """
-    from research.run.begun import spelt_out
-    from research.run.given import spelled
+    from research.run.given import spelled, spelt_out
 
     # A recipe is in the defaults, so Hydra takes `experiment=x` only; many write `+experiment=x`.
     words = [text[1:] if text.startswith("+experiment=") else text for text in typed]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from research.llm import client as llm
-from research.llm.exchange import ServerReply
+from research.llm.endpoint import ServerReply
 from research.llm.replies import ReadReply, read
 from research.propose.model import Draft
 from scripted_server import ScriptedServer, answer

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from research.campaign.campaign import CONF, Campaign
 from research.campaign.run import research
 from research.llm import client as llm
-from research.llm.exchange import Messages, ServerReply
+from research.llm.endpoint import Messages, ServerReply
 from research.run.runner import Job, Outcome
 from research.space import identity
 from research.space.gate import Space

@@ -12,7 +12,7 @@ import pytest
 
 from llm_lab import GOOD, Lab, warm
 from research.llm import wire
-from research.llm.exchange import prompt_bound, response_format
+from research.llm.endpoint import prompt_bound, response_format
 from research.propose.model import Draft
 from scripted_server import ScriptedServer, answer, close, flood, hang, nonsense, status, trickle
 

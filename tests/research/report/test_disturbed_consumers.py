@@ -20,8 +20,8 @@ from research.memory.records import Query
 from research.report.arms import ArmNames, arms_table
 from research.report.pictures import costs_among, curve, front_of, fronts
 from research.run import sweep_table
+from research.run.lines import line
 from research.run.plan import Predictor
-from research.run.progress import line
 from research.run.runner import Job, Outcome
 from research.run.sweep import peak_line
 from research.stats.arms import Arm, complaint

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from refusal import Refusal
-from research.run import disk
-from research.run.disk import Floor, written
+from research.run import machine
+from research.run.machine import Floor, written_folders
 from research.run.runner import Job, Runner
 
 TASK = """
@@ -50,8 +50,8 @@ def test_no_floor_is_none_and_nonsense_is_refused() -> None:
 
 def test_a_trial_writes_to_its_root_and_to_its_database() -> None:
     config = {"root": "runs", "store": {"url": "sqlite:////data/lab.db"}}
-    assert written(config) == [Path("runs"), Path("/data")]
-    assert written({"store": {"url": "postgresql://h/lab"}}) == []
+    assert written_folders(config) == [Path("runs"), Path("/data")]
+    assert written_folders({"store": {"url": "postgresql://h/lab"}}) == []
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_what_nobody_frees_ends_in_a_sentence(
 ) -> None:
     (tmp_path / "filling.py").write_text(textwrap.dedent(TASK))
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(disk, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(machine, "PATIENCE_S", 0.5)
     with Runner(1, 1, disk_floor_gib=1.0, task="filling:trial", preload=(), logs=tmp_path / "logs") as runner:
         (end,) = runner.run([Job({"do": "next", "root": str(small)}, ["next"])])
     assert end.status == "interrupted" and "the same command runs it" in str(end.reason)

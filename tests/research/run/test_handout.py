@@ -16,7 +16,7 @@ from research.run import handout, lookup
 from research.run.drain import _job, drain
 from research.run.handout import Handout
 from research.run.job import Job, Outcome
-from research.run.progress import line
+from research.run.lines import line
 from research.store import promises
 from research.store.schema import trial
 from research.store.store import Store, TrialClaim

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from research.run.disk import log_folder
+from research.run.machine import log_folder
 
-KILLED = "import os; from research.run import disk; print(disk.log_folder()[0], flush=True); os.kill({})"
+KILLED = (
+    "import os; from research.run import machine; print(machine.log_folder()[0], flush=True); os.kill({})"
+)
 
 
 def test_what_a_killed_command_left_empty_is_cleared_and_nothing_else_is(

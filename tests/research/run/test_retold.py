@@ -16,7 +16,7 @@ from power.processor import processor
 from refusal import Refusal
 from research.run import lookup
 from research.run.lines import rows as panel
-from research.run.retold import retold
+from research.run.lookup import retold
 from research.run.row import claimed
 from research.run.runner import Job
 from research.run.sweep_table import arms, caption

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from research.run.progress import common, line
+from research.run.lines import common, line
 from research.run.runner import Job, Outcome
 from research.run.sweep import peak_line
 from research.run.sweep_table import arms, best, caption, lower_is_better, rows, show

@@ -36,7 +36,7 @@ sweep_table.show(told, "val/accuracy")
 """
 LINES = """
 from research.run.lines import Lines
-from research.run.progress import Progress
+from research.run.lines import Progress
 from research.run.runner import Job, Outcome
 import sys
 Lines().say("goal       " + "fewer joules and more accuracy " * 6 + "END\\x1b[2J")

@@ -9,7 +9,7 @@ from cases import each
 from models.training.record import Diverged
 from refusal import Refusal
 from research.memory.doubts import Doubts
-from research.run import ends
+from research.run.job import how_it_ended, kept_reason
 from research.run.row import reason
 from research.store import faults
 from research.store.outage import Unreachable
@@ -25,7 +25,7 @@ def died(code: int, **more: object) -> str:
         "silent": "no sign of life for 60 s",
         **more,
     }
-    return ends.kept(*ends.told(about, {}, False, 9.0), {})
+    return kept_reason(*how_it_ended(about, {}, False, 9.0), {})
 
 
 CASES = {

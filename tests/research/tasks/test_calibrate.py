@@ -15,7 +15,7 @@ from cases import each
 from command_lab import Room
 from power import energy_profile, powercap
 from refusal import Refusal
-from research.run import load, machine
+from research.run import machine
 from research.stats.calibration import Sample, fitted
 from research.tasks import calibrate
 
@@ -84,7 +84,7 @@ def made_up(
 
     tick()
     monkeypatch.setattr(powercap, "_number", moved(powercap._number))
-    monkeypatch.setattr(load, "worked", moved(load.worked))
+    monkeypatch.setattr(machine, "worked", moved(machine.worked))
     monkeypatch.setattr(calibrate, "POWERCAP", folder)
     monkeypatch.setattr(calibrate, "PROC", folder / "proc")
 
@@ -194,7 +194,7 @@ def test_without_a_counter_it_says_what_is_assumed_and_how_wrong_that_may_be(
 
 @pytest.mark.slow
 def test_busy_cores_work_and_end_with_the_body() -> None:
-    with load.busy(1, 30.0) as (pid,):
+    with machine.busy(1, 30.0) as (pid,):
         begun = psutil.Process(pid).cpu_times().user
         time.sleep(0.5)
         assert psutil.Process(pid).cpu_times().user > begun

@@ -12,7 +12,7 @@ import yaml
 import train
 from refusal import Refusal
 from research.lab import Lab
-from research.run.begun import spelt_out
+from research.run.given import spelt_out
 from research.store.store import Store, TrialClaim
 from research.tasks.delivered import Delivered
 from research.types import Key

@@ -11,7 +11,7 @@ from campaign_lab import energy
 from command_lab import Room
 from refusal import Refusal
 from research.campaign.charter import Confirm, Screen
-from research.run import load, machine
+from research.run import machine
 from research.tasks import doctor
 from research.tasks.research import outcome
 from research.tasks.task import perform
@@ -99,7 +99,7 @@ def test_the_doctor_sees_a_neighbour_that_would_disturb_trials(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "_HOSTS", ())
-    with load.busy(4 * machine.cores(), 90.0):
+    with machine.busy(4 * machine.cores(), 90.0):
         found = room.ask("doctor")
     assert "1 busy" in found.rest and all("waited" in why for why in found.rest.values())
     assert any("even a single trial would be disturbed" in one for one in found.advice)
