@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from refusal import Refusal
 from research.metrics import quantity
 from research.page import in_html
-from research.run import given_table, sweep_table
+from research.run import sweep_table
 from research.run.given import is_given
 from research.run.lines import rows as told_of
 from research.run.runner import Job, Outcome
@@ -91,9 +91,9 @@ class SweepView:
         if not self.outcomes:
             return in_html(f"sweep {self.name}: nothing was run", [], [])
         compared, config = arms(self.outcomes), self.outcomes[0].job.config
-        table = given_table if is_given(config) else sweep_table
-        heads, texts = table.rows(compared, str(config.get("score") or "val/accuracy"))
-        return in_html(f"sweep {self.name}", heads, texts, table.caption(compared))
+        given, score = is_given(config), str(config.get("score") or "val/accuracy")
+        heads, texts = sweep_table.rows(compared, score, given)
+        return in_html(f"sweep {self.name}", heads, texts, sweep_table.caption(compared, given))
 
 
 @final

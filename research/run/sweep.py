@@ -11,7 +11,7 @@ from typing import Any
 
 from research.compose.override import values_of
 from research.page import written
-from research.run import engines, given, given_table, lookup, sweep_table
+from research.run import engines, given, lookup, sweep_table
 from research.run.checks import check
 from research.run.lines import Progress
 from research.run.runner import Job, Outcome, Runner
@@ -94,8 +94,7 @@ def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], launch: Launch, pr
 
 def _tell(told: Sequence[Outcome], config: dict[str, Any], cpu_s: float | None) -> None:
     if told:
-        ours = (given_table.rows, given_table.caption) if given.is_given(config) else None
-        sweep_table.show(told, config["score"], ours)
+        sweep_table.show(told, config["score"], given.is_given(config))
     for line in () if cpu_s is None else overhead(told, cpu_s):
         print(written(line, sys.stdout))
 

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from refusal import Refusal
-from research.run import given_table
+from research.run import sweep_table
 from research.run.given import check_given, is_given, spelled
 from research.run.runner import Job, Outcome
 from research.run.sweep_table import arms
@@ -81,7 +81,7 @@ def test_the_table_holds_each_against_the_given_model_by_example():
     first = outcome({}, "1" * 90 + "0" * 10)
     gains = {"compress/bytes_ratio": 0.26, "compress/speedup": 4.0, "compress/speedup_single": 2.5}
     other = outcome({"int8_static": {"batches": 16}}, "0" + "1" * 90 + "0" * 9, **gains)
-    heads, rows = given_table.rows(arms([first, other]), "val/accuracy")
+    heads, rows = sweep_table.rows(arms([first, other]), "val/accuracy", given=True)
     told = [dict(zip(heads, row, strict=True)) for row in rows]
     assert [row["backend"] for row in told] == ["torch", "openvino"]
     # 0.9 of 100 by Student's t: 1.984 x 0.3015 / 10; of differences +1 and -1 once each 1.984 x 0.1421 / 10.
@@ -92,7 +92,7 @@ def test_the_table_holds_each_against_the_given_model_by_example():
     speeds = [cell for head, cell in zip(heads, rows[1], strict=True) if head == "times as fast"]
     assert speeds == ["2.50", "4.00"]
     assert told[1]["CPU s of 1,000"] == "400 ms" and told[1]["J of 1,000"] == "2 J"
-    assert "estimated (4 W)" in given_table.caption(arms([first, other]))
+    assert "estimated (4 W)" in sweep_table.caption(arms([first, other]), given=True)
 
 
 def test_a_loss_that_is_small_is_a_gain_of_the_score():
@@ -100,10 +100,10 @@ def test_a_loss_that_is_small_is_a_gain_of_the_score():
     for one, loss in ((first, 0.5), (other, 0.75)):
         one.metrics["test/loss"] = loss
         one.facts.pop("examples")
-    heads, rows = given_table.rows(arms([first, other]), "val/loss")
+    heads, rows = sweep_table.rows(arms([first, other]), "val/loss", given=True)
     assert rows[1][heads.index("lost")] == "+0.2500"
 
 
 def test_without_the_given_model_nothing_is_lost_to_it():
-    heads, rows = given_table.rows(arms([outcome({"bf16": {}}, "11")]), "val/accuracy")
+    heads, rows = sweep_table.rows(arms([outcome({"bf16": {}}, "11")]), "val/accuracy", given=True)
     assert rows[0][heads.index("lost")] == ""
