@@ -1,12 +1,19 @@
-"""One trial's row from claim to result: looked up first, leased while it runs, failed with its reason."""
+"""One trial's row from claim to result: looked up first, leased while it runs, failed with its reason.
+
+A finished result waits in the trial's folder until it stands in the database, and is delivered once: a long
+outage, a kill while it waits and a full disk cost the row, not the training. Whoever claims the same trial
+next delivers what waits instead of training.
+"""
 
 import hashlib
+import json
+import os
 import secrets
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -14,7 +21,7 @@ from typing import Any, final
 import pulse
 from redact import redact, shown, text
 from refusal import Ended, Refusal
-from research.run import teachers, undelivered
+from research.run import teachers
 from research.run.checks import check
 from research.run.heart import Cancelled, Heart
 from research.run.lookup import lacking, retold
@@ -27,6 +34,8 @@ from research.store.store import Busy, Known, Lost, Store, TrialClaim
 from research.types import Trial
 
 POLL_S = 0.5
+UNDELIVERED = "undelivered.json"
+Curve = Sequence[dict[str, float]]
 
 
 @final
@@ -56,9 +65,7 @@ class Row:
         assert self._store is not None
         return self._store.trials(ids=[self.trial_id])[0]
 
-    def finish(
-        self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
-    ) -> None:
+    def finish(self, metrics: dict[str, float], facts: dict[str, Any], curve: Curve) -> None:
         """Write the result in one transaction.
 
         Raises:
@@ -67,20 +74,22 @@ class Row:
         facts = facts | ({"files": self.files} if self.files else {})
         # What each example came to is packed numbers, where letters may stand as in a key.
         facts = {key: value if key == "examples" else redact(value, key) for key, value in facts.items()}
-        undelivered.keep(self.folder, self.digest, undelivered.Undelivered(metrics, facts, list(curve)))
+        _keep(self.folder, [self.digest, metrics, facts, list(curve)])
         self._deliver(metrics, facts, curve)
 
-    def _deliver(
-        self, metrics: dict[str, float], facts: dict[str, Any], curve: Sequence[dict[str, float]]
-    ) -> None:
-        store, claim = self._store, self._claim
-        assert store is not None and claim is not None
-        undelivered.deliver(self.folder, lambda: store.finish(claim, metrics, facts, curve))
+    def _deliver(self, metrics: dict[str, float], facts: dict[str, Any], curve: Curve) -> None:
+        assert self._store is not None and self._claim is not None
+        try:
+            self._store.finish(self._claim, metrics, facts, curve)
+        except Lost:
+            _forget(self.folder)  # another measures the trial by now: these figures are nobody's
+            raise
+        _forget(self.folder)
         self.status, self.metrics, self.facts = "done", metrics, facts
 
     def deliver_what_waits(self) -> None:
         """Write the result that an earlier attempt measured and could not write: nothing is to do then."""
-        waits = undelivered.left(self.folder, self.digest)
+        waits = _kept(self.folder, self.digest)
         if waits is not None:
             self._deliver(*waits)
             self.status = "known"
@@ -112,13 +121,45 @@ class Row:
         }
 
 
+def _keep(folder: Path, figures: list[Any]) -> None:
+    """Write figures down; a folder that takes no file now leaves the database as the only place for them."""
+    body = json.dumps(figures, default=_plain)
+    kept = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
+    temporary = folder / f".{UNDELIVERED}.{os.getpid()}.tmp"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(kept, file)
+        temporary.replace(folder / UNDELIVERED)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _kept(folder: Path, digest: str) -> list[Any] | None:
+    """Metrics, facts and curve that wait in a folder of this very trial; None where none do, or damaged."""
+    try:
+        kept = json.loads((folder / UNDELIVERED).read_text())
+        whose, *figures = json.loads(kept["body"])
+        whole = hashlib.sha256(kept["body"].encode()).hexdigest() == kept["sha256"]
+        return figures if whole and whose == digest and len(figures) == 3 else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _forget(folder: Path) -> None:
+    with suppress(OSError):
+        (folder / UNDELIVERED).unlink()
+
+
 def _outcome(error: BaseException) -> AttemptOutcome:
     """How an attempt is written down that ended by this."""
     if isinstance(error, Cancelled):
         return "cancelled"
-    return (
-        "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else faults.outcome(reason(error))
-    )
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "interrupted"
+    return faults.outcome(reason(error))
 
 
 @contextmanager
@@ -151,8 +192,7 @@ def claimed(
     values |= {"config": redact(config), "seed": config["seed"], "name": config.get("name")}
     values |= {"sweep": sweep, "source": source}
     # A trial that another process waits for outlasts an outage; a person who has just typed it does not.
-    store = Store(config["store"]["url"], patient=pulse.is_watched())
-    try:
+    with closing(Store(config["store"]["url"], patient=pulse.is_watched())) as store:
         asked = wanted(key, force=force, **values)
         first = None if leased is None else store.begin(TrialClaim(*leased), asked)
         got = _claim(lambda: store.claim(key, force=force, **values), first)
@@ -164,31 +204,25 @@ def claimed(
             got = store.whole(got) or _claim(lambda: store.claim(key, force=True, **again))
             partial = False
         if isinstance(got, Known):
-            known = Path(got.trial.folder or folder)
-            result = got.result if partial else retold(got.result, config.get("meter"))
-            told: dict[str, Any] = {"metrics": result.metrics, "facts": result.facts, "_store": store}
-            status, meter = "partial" if partial else "known", config.get("meter")
-            yield Row(got.trial.id, known, digest, status=status, _meter=meter, **told)
+            meter = config.get("meter")
+            known, status = Path(got.trial.folder or folder), "partial" if partial else "known"
+            told = got.result if partial else retold(got.result, meter)
+            figures: dict[str, Any] = {"metrics": told.metrics, "facts": told.facts}
+            yield Row(got.trial.id, known, digest, status=status, _store=store, _meter=meter, **figures)
         else:
-            _tell_damaged(begun, damaged)
+            if begun is not None and damaged:
+                names = ", ".join(path.name for path in damaged)
+                print(shown(f"damaged: {names}; training goes on from {begun}"), file=sys.stderr)
             files = identity.files(config | {"ckpt_path": pinned})
             folder = _own(store, got, folder)
             row = Row(got.trial_id, folder, digest, pinned, files=files, _store=store, _claim=got)
             with Heart(store, got).beating(), _failing(row), pulse.spending(folder, got.token):
                 row.deliver_what_waits()
                 yield row
-    finally:
-        store.close()
 
 
 def _weights(known: Known) -> bool:
     return known.trial.folder is not None and (Path(known.trial.folder) / "weights.pt").is_file()
-
-
-def _tell_damaged(begun: Path | None, damaged: Sequence[Path]) -> None:
-    if begun is not None and damaged:
-        names = ", ".join(path.name for path in damaged)
-        print(shown(f"damaged: {names}; training goes on from {begun}"), file=sys.stderr)
 
 
 def _own(store: Store, mine: TrialClaim, folder: Path) -> Path:

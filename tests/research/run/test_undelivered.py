@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from research.run import undelivered
-from research.run.row import Row, claimed
+from research.run.row import UNDELIVERED, Row, claimed
 from research.store.outage import Unreachable
 from research.store.store import Lost, Store
 from research.store.work import Work
@@ -38,7 +37,7 @@ def waiting(resolve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tu
         away.setattr(Work, "finish", refuse(Unreachable("no server answers there")))
         row.finish(METRICS, FACTS, CURVE)
     (folder,) = (tmp_path / "runs").iterdir()
-    assert (folder / undelivered.FILE).stat().st_mode & 0o777 == 0o600
+    assert (folder / UNDELIVERED).stat().st_mode & 0o777 == 0o600
     return config, folder
 
 
@@ -52,7 +51,7 @@ def test_the_same_command_delivers_it_and_trains_nothing(waiting: Any, tmp_path:
     found = store.results([trial.id])[trial.id]
     assert trial.status == "done" and found.metrics["val/accuracy"] == 0.9 and found.facts["threads"] == 1
     assert store.curve(trial.id)[0]["val/loss"] == 0.7
-    assert not (folder / undelivered.FILE).exists()
+    assert not (folder / UNDELIVERED).exists()
     with row_of(config) as again:
         assert (again.status, again.trial_id) == ("known", trial.id)
     assert len(store.trials()) == 1
@@ -64,7 +63,7 @@ def test_the_same_command_delivers_it_and_trains_nothing(waiting: Any, tmp_path:
 )
 def test_a_damaged_one_is_trained_again(waiting: Any, damage: Callable[[str], str]) -> None:
     config, folder = waiting
-    file = folder / undelivered.FILE
+    file = folder / UNDELIVERED
     file.write_text(damage(file.read_text()))
     with row_of(config) as row:
         assert row.status == "running"
@@ -77,7 +76,7 @@ def test_one_of_another_trial_is_not_taken(waiting: Any, resolve: Any, tmp_path:
     other = resolve("seed=1")
     with row_of(other) as row:
         row.folder.mkdir()
-        (row.folder / undelivered.FILE).write_bytes((folder / undelivered.FILE).read_bytes())
+        (row.folder / UNDELIVERED).write_bytes((folder / UNDELIVERED).read_bytes())
         row.deliver_what_waits()
         assert row.status == "running"
         row.finish(METRICS, FACTS, CURVE)
@@ -89,4 +88,4 @@ def test_what_another_has_taken_over_is_not_kept(
     monkeypatch.setattr(Work, "finish", refuse(Lost("Trial 1 was taken over")))
     with pytest.raises(Lost), row_of(resolve()) as row:
         row.finish(METRICS, FACTS, CURVE)
-    assert not list((tmp_path / "runs").rglob(undelivered.FILE))
+    assert not list((tmp_path / "runs").rglob(UNDELIVERED))
