@@ -5,6 +5,7 @@ that was seen: that would only tell the p-value again (Hoenig and Heisey 2001, T
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import final
 
@@ -13,7 +14,7 @@ from research.stats.decide import ENOUGH, critical
 from research.types import Comparison, Record
 
 USUAL = 0.8
-"""the power that is asked for when nobody says (Cohen 1988)"""
+"""the power that is asked for (Cohen 1988)"""
 MOST = 10_000
 """pairs beyond which a number is not looked for"""
 
@@ -42,9 +43,8 @@ def power(n: int, effect: float, sd: float, alpha: float) -> float:
     """The chance that n pairs support an improvement of size `effect` >= 0 whose differences spread by `sd`.
 
     The test is one-sided at `alpha`, as `research.stats.decide` has it, so an effect of 0 has a power of
-    alpha. Where the judge wants more than a smallest effect, `effect` is what
-    the truth has beyond that. Noncentral t with n - 1 degrees and noncentrality effect * sqrt(n) / sd
-    (Johnson and Kotz 1970, chapter 31).
+    alpha. Where the judge wants more than a smallest effect, `effect` is what the truth has beyond that.
+    Noncentral t with n - 1 degrees and noncentrality effect * sqrt(n) / sd (Johnson and Kotz 1970).
     """
     _check(effect, sd, alpha)
     if n < ENOUGH:
@@ -54,27 +54,23 @@ def power(n: int, effect: float, sd: float, alpha: float) -> float:
     return _beyond(critical(alpha, n - 1), n - 1, effect * math.sqrt(n) / sd)
 
 
-def needed(effect: float, sd: float, alpha: float, power: float = USUAL) -> int | None:
-    """The fewest pairs that find `effect` with at least this power; None where 10,000 are too few."""
-    _check_share(power, "power")
-    return _fewest(lambda n: _reaches(n, effect, sd, alpha, power))
+def needed(effect: float, sd: float, alpha: float) -> int | None:
+    """The fewest pairs that find `effect` with a power of 80 %; None where 10,000 are too few."""
+    counts = range(ENOUGH, MOST + 1)
+    found = bisect_left(counts, USUAL, key=lambda n: power(n, effect, sd, alpha))  # it grows with n
+    return counts[found] if found < len(counts) else None
 
 
-def detectable(n: int, sd: float, alpha: float, power: float = USUAL) -> float:
-    """The smallest effect that n pairs find with this power; infinite below three pairs."""
+def detectable(n: int, sd: float, alpha: float) -> float:
+    """The smallest effect that n pairs find with a power of 80 %; infinite below three pairs."""
+    from scipy.special import nctdtrinc
+
     _check(0.0, sd, alpha)
-    _check_share(power, "power")
     if n < ENOUGH:
         return math.inf
-    if power <= alpha or sd == 0:
+    if alpha >= USUAL or sd == 0:
         return 0.0
-    low, high = 0.0, sd
-    while not _reaches(n, high, sd, alpha, power):
-        low, high = high, 2 * high
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _reaches(n, middle, sd, alpha, power) else (middle, high)
-    return high
+    return float(nctdtrinc(n - 1, 1 - USUAL, critical(alpha, n - 1))) * sd / math.sqrt(n)
 
 
 def told(compared: Comparison, smallest_effect: float) -> Powered | None:
@@ -128,23 +124,6 @@ def _scales(compared: Comparison) -> tuple[Callable[[float], float], Callable[[f
     return (lambda size: math.log1p(size / 100)), (lambda size: 100 * math.expm1(min(size, 700.0)))
 
 
-def _reaches(n: int, effect: float, sd: float, alpha: float, wanted: float) -> bool:
-    return power(n, effect, sd, alpha) >= wanted
-
-
-def _fewest(enough: Callable[[int], bool]) -> int | None:
-    """The first n that is enough, by doubling and halving: power grows with n."""
-    low, high = ENOUGH - 1, ENOUGH
-    while not enough(high):
-        low, high = high, 2 * high
-        if low >= MOST:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high if high <= MOST else None
-
-
 def _beyond(least: float, freedom: int, shift: float) -> float:
     """P(T > least) of noncentral t."""
     from scipy.special import nctdtr
@@ -160,9 +139,5 @@ def _check(effect: float, sd: float, alpha: float) -> None:
         raise Refusal(f"effect={effect}: give the size of an improvement, zero or more.")
     if not 0 <= sd < math.inf:
         raise Refusal(f"sd={sd}: give the spread of the differences, zero or more.")
-    _check_share(alpha, "alpha")
-
-
-def _check_share(share: float, name: str) -> None:
-    if not 0 < share < 1:
-        raise Refusal(f"{name}={share}: give a share between 0 and 1.")
+    if not 0 < alpha < 1:
+        raise Refusal(f"alpha={alpha}: give a share between 0 and 1.")

@@ -48,12 +48,12 @@ def test_it_grows_with_the_effect_the_pairs_and_the_error(n: int, one: float, tw
 
 @FEW
 # Of 0.05 SD the strictest ask for more than the 10,000 pairs at which it gives up.
-@given(st.floats(0.06, 10), ALPHA, st.sampled_from([0.5, 0.8, 0.95]))
-def test_the_pairs_that_are_needed_are_enough_and_one_less_is_not(effect: float, alpha, wanted) -> None:
-    n = needed(effect, 1.0, alpha, wanted)
-    assert n is not None and power(n, effect, 1.0, alpha) >= wanted
-    assert n == 3 or power(n - 1, effect, 1.0, alpha) < wanted
-    assert detectable(n, 1.0, alpha, wanted) <= effect * (1 + 1e-6)
+@given(st.floats(0.06, 10), ALPHA)
+def test_the_pairs_that_are_needed_are_enough_and_one_less_is_not(effect: float, alpha) -> None:
+    n = needed(effect, 1.0, alpha)
+    assert n is not None and power(n, effect, 1.0, alpha) >= 0.8
+    assert n == 3 or power(n - 1, effect, 1.0, alpha) < 0.8
+    assert detectable(n, 1.0, alpha) <= effect * (1 + 1e-6)
 
 
 @FEW
@@ -123,5 +123,3 @@ def test_a_ratio_is_told_in_percent(factors: list[float]) -> None:
 def test_what_makes_no_sense_is_refused(asked, says: str) -> None:
     with pytest.raises(Refusal, match=says):
         power(*asked)
-    with pytest.raises(Refusal, match="power"):
-        needed(1.0, 1.0, 0.05, 80)
