@@ -218,10 +218,7 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
     A worker that died is replaced while there is work for it and work gets done. What is queued stays so when
     this process dies: the same command typed again finds what was done.
     """
-    work = Handout(jobs)
-    url = str(jobs[0].config["store"]["url"])
-    needs = sorted({need_of(job.config) for job in jobs})
-    starts = 0
+    work, starts = Handout(jobs), 0
     try:
         while len(work):
             alive = engine.alive()
@@ -230,7 +227,7 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
                 starts += 1
                 if starts > _STARTS:
                     raise Refusal(f"The workers of runner={engine.name} end while {len(work)} trials wait.")
-                engine.start(missing, needs, url)
+                engine.start(missing, *_asked(jobs))
             if own := work.own():
                 with Runner(1) as runner:
                     yield from runner.run(own)
@@ -248,47 +245,36 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
 def beside(
     runner: Runner, config: Mapping[str, Any], lease: str | None, sweep: str
 ) -> Iterator[Callable[[Sequence[Job]], Iterator[Outcome]]]:
-    """What runs jobs: the runner, with workers of the config's engine beside it where there is a lease."""
+    """What runs jobs: the runner, with workers of the config's engine beside it where there is a lease.
+
+    Both take the trials that may be shared. The workers are started with the first of these and end with the
+    campaign. They stay while somebody holds its lease: one that died and is typed again has them still.
+    """
     engine = None if lease is None else of(config)
-    if engine is None or lease is None:
+    if engine is None:
         yield runner.run
         return
-    both = _Beside(runner, engine, lease, sweep)
-    try:
-        yield both.run
-        both.close(engine.see_out)  # the lease was given back
-    finally:
-        both.close(engine.stop)
+    starts = 0
 
-
-@final
-class _Beside:
-    """A campaign's runner with workers beside it: both take the trials that may be shared.
-
-    The workers stay while somebody holds the campaign's lease: one that died and is typed again has them
-    still. They are started with the first trial that they may run, and end with the campaign.
-    """
-
-    def __init__(self, runner: Runner, engine: Engine, lease: str, sweep: str) -> None:
-        self._runner, self._engine = runner, engine
-        # Each trial's row says how many threads it has, so that its clocks are the campaign's.
-        self._of = {"lease": lease, "sweep": sweep, "threads": None}
-        self._starts = 0
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Run all jobs, as `Runner.run`."""
+    def run(jobs: Sequence[Job]) -> Iterator[Outcome]:
+        nonlocal starts
         shared = [job for job in jobs if not job.apart]
-        if shared and self._starts < _STARTS and (missing := self._missing()) > 0:
-            self._starts += 1
-            needs = sorted({need_of(job.config) for job in shared})
-            url = str(shared[0].config["store"]["url"])
-            self._engine.start(missing, needs, url, **self._of)
-        return self._runner.run(jobs)
+        missing = (engine.workers or 1) - engine.alive() if shared and starts < _STARTS else 0
+        if missing > 0:
+            starts += 1
+            # Each trial's row says how many threads it has, so that its clocks are the campaign's.
+            engine.start(missing, *_asked(shared), lease=lease, sweep=sweep, threads=None)
+        return runner.run(jobs)
 
-    def _missing(self) -> int:
-        return (self._engine.workers or 1) - self._engine.alive()
+    try:
+        yield run
+        if starts:
+            engine.see_out()  # the lease was given back
+    finally:
+        if starts:
+            engine.stop()
 
-    def close(self, end: Callable[[], None]) -> None:
-        """End the workers, if there ever were any."""
-        if self._starts:
-            end()
+
+def _asked(jobs: Sequence[Job]) -> tuple[list[str], str]:
+    """What workers must have to run these jobs, and the database that holds them."""
+    return sorted({need_of(job.config) for job in jobs}), str(jobs[0].config["store"]["url"])

@@ -3,8 +3,8 @@
 import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, final
 
 from redact import shown
@@ -68,25 +68,16 @@ class Lines:
         self.say(f"{self.count:4d}  {proposer:8s}  seed {seed:<4d}  {ended}{known}   {arm}", style)
 
     def _figure(self, key: str, metrics: Mapping[str, float]) -> str:
-        unit = quantity(key, metrics[key])
-        return (
-            f"{unit} {'training' if key == 'train/energy_j' else key}" if is_energy(key) else f"{key} {unit}"
-        )
+        figure = quantity(key, metrics[key])
+        if not is_energy(key):
+            return f"{key} {figure}"
+        return f"{figure} {'training' if key == 'train/energy_j' else key}"
 
 
 _WEAKEST = 5
 """classes that a panel tells"""
-_SCORES = (
-    *(
-        "test/accuracy",
-        "val/accuracy",
-        "test/f1_micro",
-        "test/bits_per_byte",
-        "test/rmse",
-        "val/rmse",
-        "test/r2",
-    ),
-)
+_SCORES = "test/accuracy val/accuracy test/f1_micro test/bits_per_byte test/rmse val/rmse test/r2 test/loss"
+_TRAINING = "train/seconds train/cpu_seconds train/steps_per_second train/steps_to_target train/peak_bytes"
 
 
 def show_trial(answer: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -111,44 +102,24 @@ def rows(answer: dict[str, Any], overrides: Sequence[str]) -> list[tuple[str, st
     how = how_taken(Result(trial_id=answer["trial_id"], metrics=metrics, facts=facts))
     method, basis = how["energy_method"] or "not measured", how["energy_basis"] or ""
     known = "nothing was trained; force=true runs it again" if answer["status"] == "known" else ""
+    figures, grid = partial(_join, metrics), grid_of(facts)
     lines = [
         ("known", known),
-        ("score", _join(metrics, (*_SCORES, "test/loss"))),
+        ("score", figures(_SCORES)),
         ("baseline", _baseline(facts)),
         ("classes", _classes(facts)),
-        ("size", _join(metrics, ("size/parameters", "size/bytes"))),
-        ("compute", _join(metrics, ("compute/flops_forward", "compute/flops_train"))),
-        (
-            "latency",
-            _join(metrics, ("infer/latency_s_p50", "infer/latency_s_p95", "infer/samples_per_second")),
-        ),
-        ("vs dense", _join(metrics, ("compress/bytes_ratio", "compress/speedup", "compress/accuracy_lost"))),
-        (
-            "training",
-            _join(
-                metrics,
-                (
-                    "train/seconds",
-                    "train/cpu_seconds",
-                    "train/steps_per_second",
-                    "train/steps_to_target",
-                    "train/peak_bytes",
-                ),
-            ),
-        ),
-        (
-            "energy",
-            _join(metrics, ("train/energy_j", "infer/energy_j_per_sample")) + f" [{method}]   {basis}",
-        ),
-        ("standing", _join(metrics, ("train/energy_standing_j",))),
-        ("carbon", _join(metrics, ("train/co2_kg",)) + _grid(facts)),
-        ("harness", _join(metrics, ("harness/seconds", "harness/cpu_seconds", "harness/energy_j"))),
+        ("size", figures("size/parameters size/bytes")),
+        ("compute", figures("compute/flops_forward compute/flops_train")),
+        ("latency", figures("infer/latency_s_p50 infer/latency_s_p95 infer/samples_per_second")),
+        ("vs dense", figures("compress/bytes_ratio compress/speedup compress/accuracy_lost")),
+        ("training", figures(_TRAINING)),
+        ("energy", figures("train/energy_j infer/energy_j_per_sample") + f" [{method}]   {basis}"),
+        ("standing", figures("train/energy_standing_j")),
+        ("carbon", figures("train/co2_kg") + (f"   grid {grid}" if grid else "")),
+        ("harness", figures("harness/seconds harness/cpu_seconds harness/energy_j")),
     ]
-    held = facts.get("disturbed") or {}
-    lines += [
-        ("disturbed", f"{name}: {why}; its times and joules are compared nowhere")
-        for name, why in held.items()
-    ]
+    for name, why in (facts.get("disturbed") or {}).items():
+        lines.append(("disturbed", f"{name}: {why}; its times and joules are compared nowhere"))
     offline = folder / "wandb"
     lines += [("note", note) for note in facts.get("notes", [])]
     lines += [("files", str(folder))] if folder.exists() else []
@@ -160,9 +131,8 @@ def _baseline(facts: dict[str, Any]) -> str:
     """What the best constant answer scores on the test split."""
     known = dict(facts.get("baseline") or {})
     answer = known.pop("answer", "")
-    return (
-        "   ".join(f"{name} {value:.4g}" for name, value in known.items()) + f" ({answer})" if known else ""
-    )
+    told = "   ".join(f"{name} {value:.4g}" for name, value in known.items())
+    return f"{told} ({answer})" if told else ""
 
 
 def _classes(facts: dict[str, Any]) -> str:
@@ -173,13 +143,8 @@ def _classes(facts: dict[str, Any]) -> str:
     return "   ".join(f"{name} F1 {f1:.2f}" for name, f1 in weakest) + more
 
 
-def _grid(facts: dict[str, Any]) -> str:
-    told = grid_of(facts)
-    return f"   grid {told}" if told else ""
-
-
-def _join(metrics: dict[str, float], keys: Sequence[str]) -> str:
-    return "   ".join(f"{key} {quantity(key, metrics[key])}" for key in keys if key in metrics)
+def _join(metrics: dict[str, float], keys: str) -> str:
+    return "   ".join(f"{key} {quantity(key, metrics[key])}" for key in keys.split() if key in metrics)
 
 
 def _next(overrides: Sequence[str]) -> str:
@@ -209,9 +174,7 @@ class Progress:
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -229,9 +192,9 @@ class Progress:
 
 def common(jobs: Sequence[Job]) -> frozenset[str]:
     """The overrides that all jobs share, and so need not be told of each; none of a single job's."""
-    return (
-        frozenset.intersection(*(frozenset(job.overrides) for job in jobs)) if len(jobs) > 1 else frozenset()
-    )
+    if len(jobs) < 2:
+        return frozenset()
+    return frozenset.intersection(*(frozenset(job.overrides) for job in jobs))
 
 
 def line(outcome: Outcome, number: int, total: int, shared: Collection[str] = ()) -> str:

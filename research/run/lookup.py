@@ -1,6 +1,7 @@
 """What is known of jobs before any process is started, its joules and carbon told as they are told now."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import cache
 from typing import Any, NamedTuple, final
 
@@ -60,11 +61,8 @@ def known(jobs: Sequence[Job]) -> list[Outcome | None]:
     asked = [None if job.config.get("force") else key for job, key in zip(jobs, keys(jobs), strict=True)]
     found: dict[Key, Result] = {}
     for url in sorted({job.config["store"]["url"] for job in jobs}):
-        store = Store(url, late=True)
-        try:
+        with closing(Store(url, late=True)) as store:
             found |= {} if store.is_new else store.known([key for key in asked if key is not None])
-        finally:
-            store.close()
     results = [None if key is None else found.get(key) for key in asked]
     return [
         None if result is None or lacking(result.facts, job.config) else outcome(job, result)
@@ -88,9 +86,6 @@ def lacking(facts: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
 def spared(metrics: Sequence[str]) -> list[str]:
     """What a look for these metrics may leave out: latency, CPU time and energy of inference."""
     return [] if any(metric.startswith(("infer/", "compress/")) for metric in metrics) else ["infer"]
-
-
-_ESTIMATED = "estimated"
 
 
 def retold(result: Result, meter: Mapping[str, Any] | None) -> Result:
@@ -143,7 +138,7 @@ class _Watts(NamedTuple):
 
 def _now(facts: Mapping[str, Any]) -> _Watts | None:
     """What an estimate is to be told by; None for counted joules, another machine's, and what is told so."""
-    if facts.get("energy_method") != _ESTIMATED or "energy_basis" not in facts:
+    if facts.get("energy_method") != "estimated" or "energy_basis" not in facts:
         return None
     taken = (facts.get("energy") or {}).get("hardware") or {}
     if f"{taken.get('cpu')}, {taken.get('cpu_count')} cores" != energy_profile.this_machine():
@@ -201,6 +196,4 @@ def _own_grid(facts: Mapping[str, Any]) -> Electricity:
     return Electricity(float(energy.get("grid_g_per_kwh") or 0.0), str(energy.get("grid_source")))
 
 
-@cache
-def _grid(country: str | None, grams: float | None) -> Electricity:
-    return grid(country, grams)
+_grid = cache(grid)

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, final
@@ -77,12 +78,9 @@ def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) 
     done = lookup.known(jobs)
     twins = lookup.twins(jobs, [index for index, one in enumerate(done) if one is None])
     first = {index: group[0] for group in twins for index in group}
-    store = Store(jobs[0].config["store"]["url"], late=True)
-    try:
+    with closing(Store(jobs[0].config["store"]["url"], late=True)) as store:
         predictor = Predictor(None if store.is_new else store)
         predicted = {group[0]: predictor.predict(jobs[group[0]].config) for group in twins}
-    finally:
-        store.close()
     width = len(machine.places(configs, configs[0]["launcher"]["jobs"]))
     for index, (job, one) in enumerate(zip(jobs, done, strict=True)):
         if one:

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, final
 
 from construct import is_trusted, targets, trusted
@@ -51,6 +50,9 @@ class _Running:
     place: dict[str, str]
     log: Path
     timeout_s: float | None
+
+
+_Runs = dict[int, _Running]
 
 
 @final
@@ -96,9 +98,7 @@ class Runner:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Runner:
         self._needs = needs(job.config for job in jobs)
         self._beside = {"concurrent": len(places), "concurrent_gpu": max(1, *map(places.count, places), 1)}
         work = self._work = work or Handout(jobs)
-        running: dict[int, _Running] = {}
+        running: _Runs = {}
         try:
             yield from self._drained(work, running, deque(places))
         except KeyboardInterrupt:
@@ -143,9 +143,7 @@ class Runner:
                 self.close()
             work.close()
 
-    def _drained(
-        self, work: Handout, running: dict[int, _Running], free: deque[dict[str, str]]
-    ) -> Iterator[Outcome]:
+    def _drained(self, work: Handout, running: _Runs, free: deque[dict[str, str]]) -> Iterator[Outcome]:
         """Start what is handed out until nothing waits and nothing runs."""
         threads = self._threads or machine.threads(max(1, len(free)))
         folders = written_folders(work.first) if work.first is not None else []
@@ -162,18 +160,12 @@ class Runner:
             yield from work.elsewhere()
 
     def _start(
-        self,
-        running: dict[int, _Running],
-        job: Job,
-        claim: TrialClaim | None,
-        place: dict[str, str],
-        threads: int,
+        self, running: _Runs, job: Job, claim: TrialClaim | None, place: dict[str, str], threads: int
     ) -> None:
         forks = self._open(threads)
         # The engine that hands trials out is no part of one.
-        called = [
-            str(one) for part, value in job.config.items() if part != "runner" for one in targets(value)
-        ]
+        parts = [value for part, value in job.config.items() if part != "runner"]
+        called = [str(one) for value in parts for one in targets(value)]
         forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         own = job.config.get("launcher") or {}
@@ -183,12 +175,8 @@ class Runner:
         )
         threads = self._threads or own.get("threads") or threads
         one = running[self._started] = _Running(job, claim, place, self._log(job), timeout_s)
-        named: dict[str, Any] = {
-            "overrides": job.overrides,
-            "sweep": job.sweep,
-            "source": job.source,
-            "threads": threads,
-        }
+        named: dict[str, Any] = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source}
+        named |= {"threads": threads}
         named |= {} if claim is None else {"leased": [claim.trial_id, claim.token]}
         request = {
             "task": self._task,
@@ -220,7 +208,7 @@ class Runner:
         words = re.sub(r"[^\w=.-]+", "_", ",".join(job.overrides))[:100]
         return self._logs.absolute() / f"{self._started:04d}-{words or 'trial'}.log"
 
-    def _ended(self, running: dict[int, _Running]) -> list[tuple[_Running, dict[str, Any]]]:
+    def _ended(self, running: _Runs) -> list[tuple[_Running, dict[str, Any]]]:
         """Wait for the next end; all running jobs end with the fork server when that is killed."""
         if not running:
             time.sleep(self._work.patience_s or 0)

@@ -1,6 +1,7 @@
 """Where the teacher of a distillation comes from: a recipe that is trained first, a trial, a checkpoint."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -107,16 +108,18 @@ def _lesson(config: Mapping[str, Any], recipe: list[str]) -> dict[str, Any]:
     return _resolved(recipe) | {key: config[key] for key in _SHARED if key in config}
 
 
-def _teacher(
-    config: dict[str, Any], asked: Mapping[str, Any], train: Train
-) -> tuple[dict[str, Any], str, Taught]:
-    """The teacher's model group, where its weights lie, and what it cost."""
+Teacher = tuple[dict[str, Any], str, Taught]
+"""its model group, where its weights lie, and what it cost"""
+
+
+def _teacher(config: dict[str, Any], asked: Mapping[str, Any], train: Train) -> Teacher:
     if set(asked) == {"recipe"}:
         return _from_recipe(config, _listed(asked["recipe"]), train)
     if set(asked) == {"run"}:
-        return _from_run(config, _whole(asked["run"]))
+        trial, metrics = _numbered(config, _whole(asked["run"]))
+        return _of_trial(config, trial, metrics, trial.folder or "")
     if set(asked) in ({"checkpoint"}, {"checkpoint", "recipe"}):
-        recipe = None if "recipe" not in asked else _listed(asked["recipe"])
+        recipe = _listed(asked["recipe"]) if "recipe" in asked else None
         return _from_checkpoint(config, Path(str(asked["checkpoint"])), recipe)
     raise Refusal(
         "compress.distill needs one teacher: set teacher.recipe=[data=...,model=...], teacher.run=ID, or "
@@ -124,9 +127,7 @@ def _teacher(
     )
 
 
-def _from_recipe(
-    config: dict[str, Any], recipe: list[str], train: Train
-) -> tuple[dict[str, Any], str, Taught]:
+def _from_recipe(config: dict[str, Any], recipe: list[str], train: Train) -> Teacher:
     recipe = _beside(config, recipe)
     own = _lesson(config, recipe)
     _same_task(config, own)
@@ -142,31 +143,21 @@ def _beside(config: Mapping[str, Any], recipe: list[str]) -> list[str]:
     return recipe if given or ours == theirs or not drawn_anew(config) else [*recipe, f"{KEY}={ours}"]
 
 
-def _from_run(config: dict[str, Any], number: int) -> tuple[dict[str, Any], str, Taught]:
-    trial, metrics = _numbered(config, number)
-    return _of_trial(config, trial, metrics, trial.folder or "")
-
-
 def _numbered(config: Mapping[str, Any], number: int) -> tuple[Trial, Mapping[str, float]]:
-    store = Store(config["store"]["url"])
-    try:
+    with closing(Store(config["store"]["url"])) as store:
         trials = store.trials(ids=[number], status="done")
         metrics = store.results([number])[number].metrics if trials else {}
-    finally:
-        store.close()
     if not trials:
         raise Refusal(f"compress.distill.teacher.run={number}: this database has no finished trial {number}.")
     refuse_edited(trials[0])
     return trials[0], metrics
 
 
-def _from_checkpoint(
-    config: dict[str, Any], path: Path, recipe: list[str] | None
-) -> tuple[dict[str, Any], str, Taught]:
+def _from_checkpoint(config: dict[str, Any], path: Path, recipe: list[str] | None) -> Teacher:
     if not path.exists():
         raise Refusal(f"compress.distill.teacher.checkpoint: there is no {path}.")
     if recipe is not None:
-        own = _resolved(list(recipe))
+        own = _resolved(recipe)
         _same_task(config, own)
         return own["model"], str(path), Taught({}, facts={"teacher": {"checkpoint": str(path)}})
     trial, metrics = _leaving(config, path)
@@ -176,14 +167,10 @@ def _from_checkpoint(
 def _leaving(config: Mapping[str, Any], path: Path) -> tuple[Trial, Mapping[str, float]]:
     """The newest finished trial whose folder a path is, or lies in."""
     folders = {str(place.resolve()) for place in (path, *path.parents)}
-    store = Store(config["store"]["url"])
-    try:
-        known = [
-            one for one in store.trials(status="done") if str(Path(one.folder or ".").resolve()) in folders
-        ]
+    with closing(Store(config["store"]["url"])) as store:
+        done = store.trials(status="done")
+        known = [one for one in done if str(Path(one.folder or ".").resolve()) in folders]
         metrics = store.results([known[-1].id])[known[-1].id].metrics if known else {}
-    finally:
-        store.close()
     if not known:
         raise Refusal(
             f"compress.distill.teacher.checkpoint: no trial of this database left {path}, so say what "
@@ -193,9 +180,7 @@ def _leaving(config: Mapping[str, Any], path: Path) -> tuple[Trial, Mapping[str,
     return known[-1], metrics
 
 
-def _of_trial(
-    config: dict[str, Any], trial: Trial, metrics: Mapping[str, float], weights: str
-) -> tuple[dict[str, Any], str, Taught]:
+def _of_trial(config: dict[str, Any], trial: Trial, metrics: Mapping[str, float], weights: str) -> Teacher:
     refuse_untrusted(trial.config["model"])
     _same_task(config, trial.config)
     facts = {"teacher": {"trial": trial.id, "weights": weights}}
