@@ -1,7 +1,7 @@
 """From watts at several loads to what one busy core adds, with its error."""
 
-import math
 from collections.abc import Sequence
+from statistics import linear_regression
 from typing import NamedTuple, final
 
 from refusal import Refusal
@@ -49,47 +49,30 @@ def fitted(samples: Sequence[Sample], resolution_w: float = 0.0) -> CorePower:
             f"With more busy cores the machine drew no more power ({core_w:.3g} W a core): read the meter "
             "again, when nothing else works on the machine."
         )
-    means = {
-        level: summary(sample.watts for sample in samples if sample.cores == level).mean for level in levels
-    }
+    at = {level: [sample for sample in samples if sample.cores == level] for level in levels}
+    watts = {level: summary(sample.watts for sample in own).mean for level, own in at.items()}
+    busy = {level: summary(sample.busy for sample in own).mean for level, own in at.items()}
+    each = [(watts[level] - watts[0]) / max(busy[level] - busy[0], 1e-9) for level in levels[1:]]
+    bend = max(abs(one - core_w) for one in each) if len(each) > 1 else 0.0
     errors = {
         "spread over the repeats": _spread(samples) / core_w,
-        "watts a core at different loads": _bend(samples, core_w) / core_w,
+        "watts a core at different loads": bend / core_w,
         "the resolution of the readings": resolution_w / (core_w * levels[-1]),
     }
     why = max(errors, key=lambda name: errors[name])
-    busy_w = {str(level): round(means[level], 3) for level in levels if level}
-    return CorePower(means[0], busy_w, core_w, errors[why], why)
+    busy_w = {str(level): round(watts[level], 3) for level in levels[1:]}
+    return CorePower(watts[0], busy_w, core_w, errors[why], why)
 
 
 def _slope(samples: Sequence[Sample]) -> float:
     """Watts for each busy core."""
-    x, y = summary(sample.busy for sample in samples).mean, summary(sample.watts for sample in samples).mean
-    across = math.fsum((sample.busy - x) ** 2 for sample in samples)
-    along = math.fsum((sample.busy - x) * (sample.watts - y) for sample in samples)
-    return along / across if across else 0.0
+    busy, watts = [sample.busy for sample in samples], [sample.watts for sample in samples]
+    return linear_regression(busy, watts).slope if len(set(busy)) > 1 else 0.0
 
 
 def _spread(samples: Sequence[Sample]) -> float:
     """Half-width of the slope over rounds that have a slope each; 0 where there is only one round."""
-    rounds = [
-        [sample for sample in samples if sample.round == number]
-        for number in {sample.round for sample in samples}
-    ]
+    numbers = {sample.round for sample in samples}
+    rounds = [[sample for sample in samples if sample.round == number] for number in numbers]
     slopes = [_slope(some) for some in rounds if len({sample.cores for sample in some}) > 1]
     return summary(slopes).half_width or 0.0
-
-
-def _bend(samples: Sequence[Sample], core_w: float) -> float:
-    """How far the mean watts for each busy core of one level lie from the slope, at most."""
-    levels = {sample.cores for sample in samples if sample.cores}
-    if len(levels) < 2:
-        return 0.0
-    at_rest = summary(sample.watts for sample in samples if not sample.cores).mean
-    rest = summary(sample.busy for sample in samples if not sample.cores).mean
-    each = []
-    for level in levels:
-        some = [sample for sample in samples if sample.cores == level]
-        added = summary(sample.watts for sample in some).mean - at_rest
-        each.append(added / max(summary(sample.busy for sample in some).mean - rest, 1e-9))
-    return max(abs(watts - core_w) for watts in each)

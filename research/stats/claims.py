@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -18,10 +18,7 @@ from research.stats.decide import Region
 from research.types import Constraint, Direction, Objective, Record, Scale
 
 Kind = Literal["less_by", "more_by", "not_less_by", "not_more_by", "equal_within", "at_most", "at_least"]
-KINDS: tuple[Kind, ...] = (
-    *("less_by", "more_by", "not_less_by", "not_more_by"),
-    *("equal_within", "at_most", "at_least"),
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _BARE: dict[str, Kind] = {"less": "less_by", "more": "more_by", "<=": "at_most", ">=": "at_least"}
 _SPELT = re.compile(
     rf"(?P<metric>[a-z]+/\w+) (?P<kind>{'|'.join(kind.replace('_', ' ') for kind in KINDS)}|[<>]=|less|more)"
@@ -161,9 +158,8 @@ class Part(Record):
         """The bound on the arm alone; None for what is compared with the control."""
         if self.kind not in ("at_most", "at_least"):
             return None
-        return Constraint(
-            metric=self.metric, op="<=" if self.kind == "at_most" else ">=", bound=self.size.number
-        )
+        op: Literal[">=", "<="] = "<=" if self.kind == "at_most" else ">="
+        return Constraint(metric=self.metric, op=op, bound=self.size.number)
 
     @property
     def kept(self) -> Constraint | None:

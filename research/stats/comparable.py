@@ -92,12 +92,8 @@ def how_taken(result: Result | None) -> dict[str, Any]:
     basis = facts.get("energy_basis")
     if basis is None and facts.get("energy_method") and result is not None and not is_new(result):
         basis = OLD
-    return {
-        "energy_method": facts.get("energy_method"),
-        "energy_basis": basis,
-        "disturbed": "; ".join(f"{name}: {why}" for name, why in (facts.get("disturbed") or {}).items())
-        or None,
-    }
+    held = "; ".join(f"{name}: {why}" for name, why in (facts.get("disturbed") or {}).items())
+    return {"energy_method": facts.get("energy_method"), "energy_basis": basis, "disturbed": held or None}
 
 
 def unpaired(metric: str, pairs: Sequence[tuple[Trial, Trial]]) -> str | None:
@@ -195,10 +191,9 @@ def _grid(metric: str, figures: Sequence[Provenance]) -> str | None:
 
 
 def _precision(metric: str, figures: Sequence[Provenance]) -> str | None:
-    timed = (figure.result.facts for figure in figures)
-    chosen = sorted(
-        {str(fact.get("precision")) for fact in timed if fact.get("precision_step_seconds") is not None}
-    )
+    facts = [figure.result.facts for figure in figures]
+    timed = [own for own in facts if own.get("precision_step_seconds") is not None]
+    chosen = sorted({str(own.get("precision")) for own in timed})
     if len(chosen) < 2:
         return None
     return (
@@ -212,8 +207,6 @@ def is_new(result: Result) -> bool:
     return "energy_basis" in result.facts or "train/cpu_seconds" in result.metrics
 
 
-_OF_CLOCKS = (
-    *(_hardware, _disturbed, _instrument, _threads, _neighbours, _method, _basis, _grid, _precision),
-)
 _OF_SCORES = (_precision,)
 _OF_CLOCKED_SCORES = (_precision, _hardware, _threads, _neighbours)
+_OF_CLOCKS = (_hardware, _disturbed, _instrument, _threads, _neighbours, _method, _basis, _grid, _precision)

@@ -63,7 +63,8 @@ def has_own_split(trial: Trial) -> bool:
 
 def shared(trials: Iterable[Trial]) -> tuple[str, ...]:
     """The override of the split for the line that repeats these trials; none unless each drew its own."""
-    return (OWN_SPLIT,) if (rows := list(trials)) and all(map(has_own_split, rows)) else ()
+    rows = list(trials)
+    return (OWN_SPLIT,) if rows and all(map(has_own_split, rows)) else ()
 
 
 def configuration(config: Mapping[str, Any], own: bool = False) -> str:
@@ -102,9 +103,12 @@ def _split(trial: Trial) -> Any:
     return (trial.config.get("data") or {}).get("split_seed")
 
 
-_OF = {"test/accuracy": ("accuracy", 1.0), "test/loss": ("loss", 1.0)}
-_OF["test/mae"] = ("mae", 1.0)
-_OF["test/bits_per_byte"] = ("loss", 1 / math.log(2))
+_OF = {
+    "test/accuracy": ("accuracy", 1.0),
+    "test/loss": ("loss", 1.0),
+    "test/mae": ("mae", 1.0),
+    "test/bits_per_byte": ("loss", 1 / math.log(2)),
+}
 """metric -> which outcomes its mean is over, and in which unit"""
 Row = Sequence[float]
 

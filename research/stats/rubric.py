@@ -48,6 +48,7 @@ PUBLISHABLE = 7
 OUTSTANDING = 9
 Words = Literal["no finding", "a hint", "worth keeping", "publishable", "outstanding"]
 _E = 2.0
+_ACCURACY, _ENERGY = "test/accuracy", "train/energy_j"
 _WORDS: tuple[tuple[int, Words], ...] = (
     (OUTSTANDING, "outstanding"),
     (PUBLISHABLE, "publishable"),
@@ -150,29 +151,19 @@ def _held(given: RubricFacts) -> dict[str, tuple[bool, str]]:
     compared = given.ran and given.pairs >= ENOUGH
     settled = compared and given.word in ("supported", "refuted")
     supported = settled and given.word == "supported"
-    e = given.efficiency
-    known = e is not None and not math.isnan(e)
+    e, told = given.efficiency, "E is not known"
+    if e is not None and not math.isnan(e):
+        told = f"E of the worst seed is {e:.3g}, and counts above {_E:g} when confirmed"
     return {
         "ran": (given.ran, "every trial has a result" if given.ran else "a trial has no result"),
         "compared": (compared, f"{given.pairs} pairs of the {ENOUGH} that a comparison needs"),
         "settled": (settled, f"the verdict is {given.word or 'not given'}"),
         "supported": (supported, f"the verdict is {given.word or 'not given'}"),
-        "fresh": (settled and given.fresh, _why(given.fresh, settled, "judged on fresh seeds")),
+        "fresh": _rests(given.fresh, settled, "judged on fresh seeds"),
         "new": _new(given, settled),
-        "reproduced": (
-            supported and given.reproduced,
-            _why(given.reproduced, supported, "supported by other trials too"),
-        ),
-        "saves": (
-            supported and given.saves_energy,
-            _why(given.saves_energy, supported, "fewer joules than the control, supported"),
-        ),
-        "efficient": (
-            supported and given.fresh and e is not None and e > _E,
-            f"E of the worst seed is {e:.3g}, and counts above {_E:g} when confirmed"
-            if known
-            else "E is not known",
-        ),
+        "reproduced": _rests(given.reproduced, supported, "supported by other trials too"),
+        "saves": _rests(given.saves_energy, supported, "fewer joules than the control, supported"),
+        "efficient": (supported and given.fresh and e is not None and e > _E, told),
     }
 
 
@@ -181,13 +172,14 @@ def _new(given: RubricFacts, settled: bool) -> tuple[bool, str]:
         return False, "not shown beyond what training shorter brings"
     if not given.new:
         return False, "said by an earlier finding too"
-    return settled, _why(True, settled, "said by no earlier finding")
+    return _rests(True, settled, "said by no earlier finding")
 
 
-def _why(true: bool, rests: bool, said: str) -> str:
+def _rests(true: bool, carried: bool, said: str) -> tuple[bool, str]:
+    """Whether a fact counts, which the verdict must carry, and why."""
     if not true:
-        return f"not {said}"
-    return said if rests else f"{said}, but the verdict does not carry it"
+        return False, f"not {said}"
+    return carried, said if carried else f"{said}, but the verdict does not carry it"
 
 
 def _most(points: dict[str, Credit]) -> int:
@@ -198,32 +190,24 @@ def _most(points: dict[str, Credit]) -> int:
     return 10 if points["efficient"].holds else OUTSTANDING - 1
 
 
-def efficiency(
-    trial: Trial,
-    baseline: Trial,
-    results: Mapping[int, Result],
-    *,
-    floor: float,
-    accuracy: str = "test/accuracy",
-    energy: str = "train/energy_j",
-) -> Efficiency:
+def efficiency(trial: Trial, baseline: Trial, results: Mapping[int, Result], *, floor: float) -> Efficiency:
     """E of a trial; above 1 is better than the baseline.
 
     None where E would mislead: energies of different methods or hardware, a figure that is missing or not
     above zero, or an accuracy below `floor`, because alone E rewards small bad models.
     """
-    complaint = comparable(energy, (trial, baseline), results)
+    complaint = comparable(_ENERGY, (trial, baseline), results)
     if complaint:
         return Efficiency(None, complaint)
     figures = []
     for arm in (trial, baseline):
         metrics = results[arm.id].metrics if arm.id in results else {}
-        for name in (accuracy, energy):
+        for name in (_ACCURACY, _ENERGY):
             value = metrics.get(name, math.nan)
             if not 0 < value < math.inf:
                 return Efficiency(None, f"Trial {arm.id} has no {name} above zero.")
             figures.append(value)
     reached, spent, base_reached, base_spent = figures
     if reached < floor:
-        return Efficiency(None, f"{accuracy} {reached:.4g} is below the floor of {exact(floor)}.")
+        return Efficiency(None, f"{_ACCURACY} {reached:.4g} is below the floor of {exact(floor)}.")
     return Efficiency((reached / base_reached) * (base_spent / spent), None)
