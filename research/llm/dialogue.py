@@ -56,18 +56,18 @@ def ask_for(
     """
     end = inf if deadline_s is None else time.monotonic() + deadline_s
     outcomes: list[Outcome] = []
+    replies: list[str | None] = []
+
+    def reader(answer: ServerReply) -> ReadReply[T]:
+        replies.append(answer.text)
+        return _checked(read(answer.text, answer.finish_reason, kind), check, spare)
+
     reading: ReadReply[T] = ReadReply("empty")
     turn = list(messages)
     for _ in range(1 + repairs):
-        replies: list[str | None] = []
+        left_s = None if isinf(end) else end - time.monotonic()
         reading = client.ask(
-            turn,
-            kind,
-            _reader(kind, check, spare, replies),
-            role=role,
-            model=model,
-            temperature=temperature,
-            deadline_s=None if isinf(end) else end - time.monotonic(),
+            turn, kind, reader, role=role, model=model, temperature=temperature, deadline_s=left_s
         )
         outcomes.append(reading.outcome)
         if not reading.repairable:
@@ -76,26 +76,17 @@ def ask_for(
     return Dialogue(reading.record, tuple(outcomes), reading.complaints, reading.notes)
 
 
-def _reader(
-    kind: type[T],
-    check: Callable[[T], Sequence[str]],
-    spare: Callable[[T], T | None],
-    replies: list[str | None],
-) -> Callable[[ServerReply], ReadReply[T]]:
-    """Read an answer, put its record to `check`, and leave its text in `replies`."""
-
-    def reader(answer: ServerReply) -> ReadReply[T]:
-        replies.append(answer.text)
-        reading = read(answer.text, answer.finish_reason, kind)
-        complaints = tuple(check(reading.record)) if reading.record is not None else ()
-        if reading.record is None or not complaints:
-            return reading
-        left = spare(reading.record)
-        if left is None:
-            return ReadReply("gate", complaints=complaints, fenced=reading.fenced)
-        return replace(reading, record=left, notes=(*reading.notes, *complaints))
-
-    return reader
+def _checked(
+    reading: ReadReply[T], check: Callable[[T], Sequence[str]], spare: Callable[[T], T | None]
+) -> ReadReply[T]:
+    """The reading after `check` has seen its record: as it is, without faulty parts, or refused."""
+    complaints = tuple(check(reading.record)) if reading.record is not None else ()
+    if reading.record is None or not complaints:
+        return reading
+    left = spare(reading.record)
+    if left is None:
+        return ReadReply("gate", complaints=complaints, fenced=reading.fenced)
+    return replace(reading, record=left, notes=(*reading.notes, *complaints))
 
 
 def _repair(reading: ReadReply[T], reply: str | None) -> str:

@@ -43,6 +43,7 @@ Curve = Sequence[dict[str, float]]
 class Row:
     """The row of one trial; `status` is `running` until its numbers stand in the database."""
 
+    store: Store
     trial_id: int
     folder: Path
     digest: str
@@ -54,7 +55,6 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     """what the training begins from, by key, with the SHA-256 of each"""
-    _store: Store | None = None
     _claim: TrialClaim | None = None
     _meter: dict[str, Any] | None = None
     """by which joules and carbon of a known trial are told"""
@@ -62,8 +62,7 @@ class Row:
     @property
     def trial(self) -> Trial:
         """The row itself, as it stands in the database."""
-        assert self._store is not None
-        return self._store.trials(ids=[self.trial_id])[0]
+        return self.store.trials(ids=[self.trial_id])[0]
 
     def finish(self, metrics: dict[str, float], facts: dict[str, Any], curve: Curve) -> None:
         """Write the result in one transaction.
@@ -78,9 +77,9 @@ class Row:
         self._deliver(metrics, facts, curve)
 
     def _deliver(self, metrics: dict[str, float], facts: dict[str, Any], curve: Curve) -> None:
-        assert self._store is not None and self._claim is not None
+        assert self._claim is not None
         try:
-            self._store.finish(self._claim, metrics, facts, curve)
+            self.store.finish(self._claim, metrics, facts, curve)
         except Lost:
             _forget(self.folder)  # another measures the trial by now: these figures are nobody's
             raise
@@ -96,16 +95,15 @@ class Row:
 
     def complete(self, metrics: dict[str, float], facts: dict[str, Any]) -> None:
         """Add what was left unmeasured to a row that is done; the row is what stands then."""
-        assert self._store is not None
-        stands = retold(self._store.complete(self.trial_id, metrics, facts), self._meter)
+        stands = retold(self.store.complete(self.trial_id, metrics, facts), self._meter)
         self.status, self.metrics, self.facts = "known", stands.metrics, stands.facts
 
     def fail(self, error: BaseException) -> None:
         """Write why the trial failed; where that cannot be written, the error says so as well."""
-        assert self._store is not None and self._claim is not None
+        assert self._claim is not None
         try:
             spent = error.spent if isinstance(error, Ended) else None
-            self._store.fail(self._claim, reason(error), {"spent": spent} if spent else None, _outcome(error))
+            self.store.fail(self._claim, reason(error), {"spent": spent} if spent else None, _outcome(error))
         except (Refusal, Lost) as trouble:
             error.add_note(f"and its row could not be written: {trouble}")
 
@@ -208,14 +206,14 @@ def claimed(
             known, status = Path(got.trial.folder or folder), "partial" if partial else "known"
             told = got.result if partial else retold(got.result, meter)
             figures: dict[str, Any] = {"metrics": told.metrics, "facts": told.facts}
-            yield Row(got.trial.id, known, digest, status=status, _store=store, _meter=meter, **figures)
+            yield Row(store, got.trial.id, known, digest, status=status, _meter=meter, **figures)
         else:
             if begun is not None and damaged:
                 names = ", ".join(path.name for path in damaged)
                 print(shown(f"damaged: {names}; training goes on from {begun}"), file=sys.stderr)
             files = identity.files(config | {"ckpt_path": pinned})
             folder = _own(store, got, folder)
-            row = Row(got.trial_id, folder, digest, pinned, files=files, _store=store, _claim=got)
+            row = Row(store, got.trial_id, folder, digest, pinned, files=files, _claim=got)
             with Heart(store, got).beating(), _failing(row), pulse.spending(folder, got.token):
                 row.deliver_what_waits()
                 yield row

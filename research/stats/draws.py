@@ -190,19 +190,19 @@ def crossed(rows: Sequence[Row]) -> Spread | None:
 
     None too for values that are not finite. The estimate never falls below what either alone would say.
     """
+    import numpy as np
+
     n, m = len(rows), len(rows[0]) if rows else 0
     if n < 2 or m < 2 or any(len(row) != m for row in rows):
         return None
-    seeds = [math.fsum(row) / m for row in rows]
-    examples = [math.fsum(column) / n for column in zip(*rows, strict=True)]
-    mean = math.fsum(seeds) / n
-    if not math.isfinite(mean):
+    table = np.asarray(rows, dtype=float)  # (n, m)
+    if not np.isfinite(table).all():
         return None
-    by_seed = _squares(seeds, mean)
-    by_example = _squares(examples, mean)
-    rest = math.fsum(_squares(row, mean) for row in rows) - m * by_seed - n * by_example
-    a, b = by_seed / (n * (n - 1)), by_example / (m * (m - 1))
-    c = max(0.0, rest) / ((n - 1) * (m - 1) * n * m)
+    mean = table.mean()
+    seeds, examples = table.mean(axis=1) - mean, table.mean(axis=0) - mean
+    rest = table - mean - seeds[:, None] - examples
+    a, b = float((seeds**2).sum()) / (n * (n - 1)), float((examples**2).sum()) / (m * (m - 1))
+    c = float((rest**2).sum()) / ((n - 1) * (m - 1) * n * m)
     variance = max(a + b - c, a, b)
     return Spread(variance, _freedom(variance, [(a, n - 1), (b, m - 1), (c, (n - 1) * (m - 1))]))
 
@@ -212,10 +212,6 @@ def _freedom(variance: float, parts: Sequence[tuple[float, int]]) -> float:
     weight = math.fsum(part * part / freedom for part, freedom in parts)
     least = float(parts[0][1])
     return max(least, variance * variance / weight) if weight else least
-
-
-def _squares(values: Row, mean: float) -> float:
-    return math.fsum((value - mean) ** 2 for value in values)
 
 
 def _unpacked(kept: Mapping[str, Any]) -> Row:

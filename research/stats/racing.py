@@ -10,11 +10,11 @@ known one: top-two Thompson sampling (Russo, 2020, Operations Research 68, 1625-
 
 import math
 import random
-import statistics
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist, median
 from typing import NamedTuple, final
 
-from research.metrics import is_ratio, is_score, shortfall
+from research.metrics import is_ratio, is_score
 from research.types import Constraint, Objective
 
 SURE, LIKELY = 0.9, 0.5
@@ -48,10 +48,8 @@ def beliefs(values: Sequence[Sequence[float]], guess: float) -> list[Belief]:
     apart = math.fsum((mean - centre) ** 2 for mean in means) / max(1, count - 1)
     by_chance = noise * math.fsum(1 / len(own) for own in values) / count
     between = max(apart - by_chance, 0.0)
-    return [
-        _drawn_in(mean, noise / len(own), centre, between, count)
-        for own, mean in zip(values, means, strict=True)
-    ]
+    arms = zip(values, means, strict=True)
+    return [_drawn_in(mean, noise / len(own), centre, between, count) for own, mean in arms]
 
 
 def _drawn_in(mean: float, variance: float, centre: float, between: float, count: int) -> Belief:
@@ -60,9 +58,8 @@ def _drawn_in(mean: float, variance: float, centre: float, between: float, count
         return Belief(mean, math.sqrt(variance))
     pull = (count - 3) / (count - 1) * variance / (variance + between)
     unsure = 2 / (count - 3) * pull**2 * (mean - centre) ** 2
-    return Belief(
-        (1 - pull) * mean + pull * centre, math.sqrt(variance * (1 - (count - 1) / count * pull) + unsure)
-    )
+    left = variance * (1 - (count - 1) / count * pull) + unsure
+    return Belief((1 - pull) * mean + pull * centre, math.sqrt(left))
 
 
 def inside(objective: Objective, margin: float) -> Objective:
@@ -70,12 +67,10 @@ def inside(objective: Objective, margin: float) -> Objective:
 
     The best of many that just keep a bound by one seed were lucky, and most of them break it.
     """
-    kept = [
-        bound.model_copy(update={"bound": bound.bound + (margin if bound.op == ">=" else -margin)})
-        if is_score(bound.metric)
-        else bound
-        for bound in objective.constraints
-    ]
+    kept = []
+    for bound in objective.constraints:
+        moved = bound.bound + (margin if bound.op == ">=" else -margin)
+        kept.append(bound.model_copy(update={"bound": moved}) if is_score(bound.metric) else bound)
     return objective.model_copy(update={"constraints": tuple(kept)})
 
 
@@ -110,19 +105,13 @@ class Race:
         return min(first, key=lambda place: len(self._arms[place]))
 
     def _chances(self) -> list[float]:
-        """Of each arm to be the best that keeps its bounds."""
+        """Of each arm to be the best, where there are no bounds."""
         lot = random.Random(len(self._arms) + sum(map(len, self._arms)))
         sign = 1 if self._objective.direction == "min" else -1
         won = [0.0] * len(self._arms)
         for _ in range(_DRAWS):
-            drawn = [
-                (
-                    sum(max(0.0, shortfall(bound, lot.gauss(*known[at]))) for bound, known in self._bounds),
-                    sign * lot.gauss(*self._aim[at]),
-                )
-                for at in range(len(self._arms))
-            ]
-            won[min(range(len(drawn)), key=drawn.__getitem__)] += 1 / _DRAWS
+            drawn = [sign * lot.gauss(*known) for known in self._aim]
+            won[drawn.index(min(drawn))] += 1 / _DRAWS
         return won
 
     def _believed(self, metric: str) -> list[Belief]:
@@ -137,12 +126,12 @@ class Race:
 
 def _spread(values: Sequence[float]) -> float:
     """The standard deviation by the median distance from the median, which an outlier does not move."""
-    middle = statistics.median(values)
-    return 1.48 * statistics.median(abs(value - middle) for value in values)
+    middle = median(values)
+    return 1.48 * median(abs(value - middle) for value in values)
 
 
 def _inside(bound: Constraint, known: Belief) -> float:
     room = known.mean - bound.bound if bound.op == ">=" else bound.bound - known.mean
     if not known.sd:
         return float(room >= 0)
-    return 0.5 * math.erfc(-room / known.sd / math.sqrt(2))
+    return NormalDist().cdf(room / known.sd)
