@@ -30,7 +30,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from false_own_claims import PLAIN, SIZED, Effect, any_false
 
-from research.stats.alpha import AlphaLedger, Errors
+from benchmarks.alpha_ledger import AlphaLedger
+from research.stats.alpha import Errors
 from research.stats.claims import Claim
 from research.stats.power import detectable, needed, power
 from research.stats.verdicts import as_good_as, judge, judged, verdict

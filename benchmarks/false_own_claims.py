@@ -14,11 +14,12 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
+from benchmarks.alpha_ledger import AlphaLedger
 from research.campaign.budget import NO_PRICE, Price
 from research.campaign.charter import Confirm
 from research.campaign.judging import Finding, OwnClaims
 from research.campaign.question import Turn
-from research.stats.alpha import AlphaLedger, Errors
+from research.stats.alpha import Errors
 from research.stats.arms import Arm, between
 from research.stats.claims import Claim
 from research.types import Key, Proposal, Result, Trial, Verdict, VerdictWord

@@ -17,12 +17,12 @@ import optuna
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 import train
+from benchmarks.alpha_ledger import AlphaLedger
 from refusal import Ended, Refusal
 from research.goal.goal import Goal
 from research.metrics import METRICS, screening, screening_objective, shortfall
 from research.propose.dimensions import Dimension, Dimensions, typed
 from research.space.gate import Space
-from research.stats.alpha import AlphaLedger
 from research.stats.claims import Claim
 from research.stats.verdicts import judged, verdict
 from research.types import Verdict

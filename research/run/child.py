@@ -10,13 +10,14 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import re
 import resource
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from mmap import mmap
 from multiprocessing.connection import Connection
 from typing import IO, Any, TextIO, final
@@ -44,7 +45,9 @@ def run(
     the process may say on `line` what it has used, and take the next request from there.
     """
     os.setpgid(0, 0)
-    _die_with(server)
+    signal_with_parent(signal.SIGKILL)
+    if os.getppid() != server:  # it was gone before the kernel was asked
+        os._exit(1)
     forget_changed()
     faulthandler.enable(2)
     faulthandler.register(STACKS, 2)  # also of one that waits in C and gives nobody the interpreter
@@ -109,23 +112,15 @@ def _flush() -> None:
 def _answer(task: str, arguments: tuple[list[Any], dict[str, Any]]) -> dict[str, Any]:
     positional, named = arguments
     try:
-        return _plain(_function(task)(*positional, **named))
+        result = pkgutil.resolve_name(task)(*positional, **named)
+        json.dumps(result)  # raises here, where it becomes a reason, and not on the way out
+        return {"result": result}
     except KeyboardInterrupt:
         return {"interrupted": True}
     except BaseException as error:
         sys.stderr.write(redact.text(traceback.format_exc()))
         refusals = [one for one in _causes(error) if isinstance(one, Refusal)]
         return {"refused": redact.text(str(refusals[0]))} if refusals else {"failed": reason(error)}
-
-
-def _plain(result: Any) -> dict[str, Any]:
-    json.dumps(result)  # raises here, where it becomes a reason, and not on the way out
-    return {"result": result}
-
-
-def _function(task: str) -> Callable[..., Any]:
-    module, _, name = task.partition(":")
-    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
 
 
 def reason(error: BaseException) -> str:
@@ -166,16 +161,9 @@ class _Lossy(io.FileIO):
 
 
 def signal_with_parent(number: int) -> None:
-    """Ask the kernel for a signal when the parent is gone, however it went. Linux only."""
+    """Ask the kernel for a signal when the parent is gone, however it went. Linux only: elsewhere it goes on."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, number)
-
-
-def _die_with(server: int) -> None:
-    """End when the server does; elsewhere than on Linux its children finish alone when it is killed."""
-    signal_with_parent(signal.SIGKILL)
-    if os.getppid() != server:  # it was gone before the kernel was asked
-        os._exit(1)
 
 
 def _redirect(log: str) -> None:

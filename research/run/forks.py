@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, final
 
 import pulse
+from research.run.machine import unnamed_file
 from research.run.silence import Silence, children, state
 
 _BOOT = (
@@ -162,13 +162,9 @@ class Forks:
 
 def _shared() -> int:
     """A descriptor of memory that this process and the server share."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("tick")
-    else:
-        with tempfile.TemporaryFile() as unnamed:
-            file = os.dup(unnamed.fileno())
-    os.ftruncate(file, pulse.SIZE)
-    return file
+    with unnamed_file() as file:
+        file.truncate(pulse.SIZE)
+        return os.dup(file.fileno())
 
 
 def needs(configs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

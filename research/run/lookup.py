@@ -102,7 +102,9 @@ def retold(result: Result, meter: Mapping[str, Any] | None) -> Result:
     if now is not None and _rebase(metrics, facts, now):
         notes.append(f"joules are told by {now.basis}; they were taken by {facts['energy_basis']}")
         facts["energy_basis"] = now.basis
-    told = asked or _own_grid(facts)
+    energy = facts.get("energy") or {}
+    own = Electricity(float(energy.get("grid_g_per_kwh") or 0.0), str(energy.get("grid_source")))
+    told = asked or own
     if asked is not None:
         facts["energy"] = facts["energy"] | {"grid_g_per_kwh": told.g_per_kwh, "grid_source": told.source}
         notes.append(f"carbon is told by {told.source}, {told.g_per_kwh:.4g} g/kWh")
@@ -143,16 +145,13 @@ def _now(facts: Mapping[str, Any]) -> _Watts | None:
     taken = (facts.get("energy") or {}).get("hardware") or {}
     if f"{taken.get('cpu')}, {taken.get('cpu_count')} cores" != energy_profile.this_machine():
         return None
-    found = _watts(energy_profile.read())
-    return None if found.basis == facts["energy_basis"] else found
-
-
-def _watts(profile: energy_profile.Profile | None) -> _Watts:
-    """By the calibration of this machine, else by its rated power, as the meter counts."""
+    profile = energy_profile.read()
     if profile is not None and profile.hardware == energy_profile.this_machine():
-        return _Watts(profile.core_w, profile.idle_w, energy_profile.basis(profile))
-    core_w, made_of = processor().core_watts()
-    return _Watts(core_w, None, energy_profile.rated(core_w, made_of))
+        found = _Watts(profile.core_w, profile.idle_w, energy_profile.basis(profile))
+    else:  # by its rated power, as the meter counts
+        core_w, made_of = processor().core_watts()
+        found = _Watts(core_w, None, energy_profile.rated(core_w, made_of))
+    return None if found.basis == facts["energy_basis"] else found
 
 
 def _rebase(metrics: dict[str, float], facts: Mapping[str, Any], now: _Watts) -> bool:
@@ -189,11 +188,6 @@ def _asked_grid(facts: Mapping[str, Any], meter: Mapping[str, Any]) -> Electrici
     found = _grid(country, grams)
     same = (found.g_per_kwh, found.source) == (energy["grid_g_per_kwh"], energy.get("grid_source"))
     return None if same else found
-
-
-def _own_grid(facts: Mapping[str, Any]) -> Electricity:
-    energy = facts.get("energy") or {}
-    return Electricity(float(energy.get("grid_g_per_kwh") or 0.0), str(energy.get("grid_source")))
 
 
 _grid = cache(grid)

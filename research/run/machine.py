@@ -10,9 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, final
 
 from refusal import Refusal
 
@@ -38,10 +38,8 @@ def memory_bytes() -> int:
 
 def oom_kills() -> int:
     """How many processes the kernel has killed here for want of memory; 0 where it does not say."""
-    for text in [_read(folder / "memory.events") for folder in _folders("memory")] + [
-        _read(Path("/proc/vmstat"))
-    ]:
-        counts = dict(line.split() for line in text.splitlines() if line.startswith("oom_kill "))
+    for file in [*(folder / "memory.events" for folder in _folders("memory")), Path("/proc/vmstat")]:
+        counts = dict(line.split() for line in _read(file).splitlines() if line.startswith("oom_kill "))
         if counts:
             return int(counts["oom_kill"])
     return 0
@@ -160,21 +158,17 @@ def busy(cores: int, seconds: float) -> Iterator[list[int]]:
     """Process ids of `cores` busy processes, for at most `seconds`; they have begun and end with the body."""
     one_thread = os.environ | dict.fromkeys(LIBRARIES, "1")
     command = [sys.executable, "-c", _SPIN.format(seconds=seconds)]
-    spinning = [
-        subprocess.Popen(command, env=one_thread, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        for _ in range(cores)
-    ]
-    try:
+    spinning = []
+    with ExitStack() as ended:
+        for _ in range(cores):
+            one = subprocess.Popen(command, env=one_thread, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            ended.enter_context(one)
+            ended.callback(one.kill)
+            spinning.append(one)
         for one in spinning:
             assert one.stdout is not None
             one.stdout.readline()
         yield [one.pid for one in spinning]
-    finally:
-        for one in spinning:
-            one.kill()
-            one.wait()
-            if one.stdout is not None:
-                one.stdout.close()
 
 
 def worked(proc: Path = Path("/proc")) -> float:
@@ -205,21 +199,19 @@ class Floor:
         if low and self._since is None:
             self._since = time.monotonic()
             folder, left = low[0]
-            self._say(
-                f"the disk of {folder} has {left / 2**30:.2f} GiB left and launcher.disk_floor_gib keeps "
+            said = f"the disk of {folder} has {left / 2**30:.2f} GiB left and launcher.disk_floor_gib keeps "
+            said += (
                 f"{self._least / 2**30:g} free: no trial is started until there is room; what runs goes on"
             )
+            print(said, file=sys.stderr, flush=True)
         elif not low and self._since is not None:
             self._since = None
-            self._say("there is room on the disk again: trials are started")
+            print("there is room on the disk again: trials are started", file=sys.stderr, flush=True)
         return not low
 
     def gives_up(self) -> bool:
         """Whether there has been no room for too long."""
         return self._since is not None and time.monotonic() - self._since >= PATIENCE_S
-
-    def _say(self, what: str) -> None:
-        print(what, file=sys.stderr, flush=True)
 
 
 def free_bytes(folder: Path) -> int:
@@ -233,6 +225,13 @@ def written_folders(config: Mapping[str, Any]) -> list[Path]:
     url = str((config.get("store") or {}).get("url") or "")
     database = [Path(url.partition(":///")[2]).parent] if url.startswith("sqlite:///") else []
     return [*([Path(str(config["root"]))] if config.get("root") else []), *database]
+
+
+def unnamed_file() -> IO[bytes]:
+    """A file without a name: in memory on Linux, where a full disk cannot lose what is written to it."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("joulelab"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def log_folder() -> tuple[Path, int]:

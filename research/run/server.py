@@ -12,7 +12,6 @@ import os
 import selectors
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -146,7 +145,7 @@ class _Server:
         for one in self._children.values():
             if one.free_for(request.get("kin")) and one.take(request):
                 return one.begin(number, timeout_s, stall_s)
-        sheet, (ours, theirs), memory = _sheet(), Pipe(), pulse.memory()
+        sheet, (ours, theirs), memory = machine.unnamed_file(), Pipe(), pulse.memory()
         server = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -225,13 +224,6 @@ class _Server:
             if not one.rests:
                 code, cpu_s = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
                 self._parent.send((one.number, one.facts(code, cpu_s, used.ru_maxrss * 1024)))
-
-
-def _sheet() -> IO[bytes]:
-    """A file without a name where a child writes its answer: a full disk cannot lose it on Linux."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("answer"), "w+b")
-    return tempfile.TemporaryFile()
 
 
 def _hand_over(

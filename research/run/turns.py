@@ -11,6 +11,7 @@ import gc
 import importlib
 import logging
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -44,9 +45,8 @@ def kin(
     alone = trainer.get("accelerator") != "cpu" or trainer.get("devices") != 1 or steps_of(config)
     if alone or not all(target.startswith(_LABS_OWN) for target in targets):
         return None
-    return " ".join(
-        [f"{threads} threads", *(f"{name}={value}" for name, value in sorted(environment.items()))]
-    )
+    variables = (f"{name}={value}" for name, value in sorted(environment.items()))
+    return " ".join([f"{threads} threads", *variables])
 
 
 def spent_s() -> float:
@@ -91,9 +91,8 @@ class Turns:
         grown = _private_bytes() - self._private
         if not differs and grown < _ROOM_BYTES:
             return True
-        why = (
-            f"not as before: {', '.join(differs)}" if differs else f"it has grown by {grown / 2**20:.0f} MiB"
-        )
+        held = f"it has grown by {grown / 2**20:.0f} MiB"
+        why = f"not as before: {', '.join(differs)}" if differs else held
         print(f"this process takes no further trial: {why}")
         return False
 
@@ -132,19 +131,12 @@ def state() -> State:
 def _of_task(task: str) -> Callable[[], State] | None:
     """What else is to compare for a task; None where it takes no turns, or cannot be imported."""
     try:
-        path: str | None = getattr(importlib.import_module(task.partition(":")[0]), _TASKS_OWN, None)
-        if path is None or not _told():
-            return None
-        module, _, name = path.partition(":")
-        more: Callable[[], State] = getattr(importlib.import_module(module), name)
+        path = getattr(importlib.import_module(task.partition(":")[0]), _TASKS_OWN, None)
+        told = Path(f"/proc/self/task/{os.getpid()}/children").exists()  # what a process holds
+        more: Callable[[], State] | None = pkgutil.resolve_name(path) if path and told else None
     except Exception:  # the trial will meet it too, and tell
         return None
     return more
-
-
-def _told() -> bool:
-    """Whether this system tells what a process holds."""
-    return Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
 def _children() -> list[str]:

@@ -19,13 +19,12 @@ only the last one is taken into account, which errs on the safe side from the th
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, final
 
 from refusal import Refusal
-from research.types import Verdict
 
 SUPPORTED = 0.85
 """share of an error rate that may support falsely; the rest may refute falsely"""
@@ -199,24 +198,3 @@ def rate(alpha: float, number: int, carried: float = 0.0) -> Errors:
 def left(alpha: float, count: int) -> float:
     """What of an error rate is left for comparisons after the first `count`."""
     return alpha * (FIRST_RATE + REST - sum(share(number) for number in range(1, count + 1)))
-
-
-@final
-class AlphaLedger:
-    """The error rates of a question's comparisons, one after another, where no database keeps them."""
-
-    def __init__(self, alpha: float = 0.05, supported: Iterable[bool] = ()) -> None:
-        """Continue after earlier comparisons: for each, in order, whether it was `supported`."""
-        self.total, self.count = alpha, 0
-        self.rate = rate(alpha, 1)
-        for one in supported:
-            self._count(one)
-
-    def record(self, verdict: Verdict) -> None:
-        """Count a comparison that was judged at `rate`, whatever came out of it."""
-        self._count(verdict.word == "supported")
-
-    def _count(self, supported: bool) -> None:
-        carried = self.rate.supported if supported else 0.0
-        self.count += 1
-        self.rate = rate(self.total, self.count + 1, carried)

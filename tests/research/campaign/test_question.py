@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.alpha_ledger import AlphaLedger
 from campaign_lab import Lab, Scripted, energy, flat, opened
 from empty_stores import laid
 from research.campaign.charter import Confirm
 from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.goal.goal import Goal
-from research.stats.alpha import AlphaLedger, left, share
+from research.stats.alpha import left, share
 from research.store.store import Store
 
 WORDS = st.lists(st.sampled_from(["supported", "refuted", "open"]), min_size=1, max_size=8)

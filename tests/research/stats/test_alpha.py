@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
+from benchmarks.alpha_ledger import AlphaLedger
 from refusal import Refusal
-from research.stats.alpha import FIRST, AlphaLedger, left, nominal, share, spent
+from research.stats.alpha import FIRST, left, nominal, share, spent
 from research.stats.verdicts import judge
 
 

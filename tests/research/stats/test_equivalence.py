@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.alpha_ledger import AlphaLedger
 from refusal import Refusal
-from research.stats.alpha import AlphaLedger, Errors
+from research.stats.alpha import Errors
 from research.stats.intervals import compare
 from research.stats.verdicts import as_good_as, judge
 
