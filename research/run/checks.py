@@ -11,7 +11,7 @@ from research.metrics import METRICS, VALIDATION, elsewhere
 from research.run.given import check_given
 from research.space import knobs
 
-_WHOLE = {"seed": (-(2**53), 2**53), "threads": (1, 1024), "jobs": (1, 4096)}
+_WHOLE = {"seed": (-(2**53), 2**53), "launcher.threads": (1, 1024), "launcher.jobs": (1, 4096)}
 """least and most of numbers that count something"""
 _WANDB_MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 
@@ -27,13 +27,11 @@ def check(config: dict[str, Any]) -> None:
 
 def check_numbers(config: dict[str, Any]) -> None:
     """Raise `Refusal` for whole numbers that are none or too large, and for neither true nor false."""
-    of = {"seed": config, "threads": config.get("launcher") or {}, "jobs": config.get("launcher") or {}}
-    for key, (least, most) in _WHOLE.items():
-        value = of[key].get(key)
-        if value is None and key != "seed":
-            continue
+    launcher = config.get("launcher") or {}
+    asked = {f"launcher.{key}": launcher[key] for key in ("threads", "jobs") if launcher.get(key) is not None}
+    for name, value in {"seed": config.get("seed"), **asked}.items():
+        least, most = _WHOLE[name]
         if type(value) is not int or not least <= value <= most:
-            name = key if key == "seed" else f"launcher.{key}"
             raise Refusal(f"{name}={value} is no whole number from {least} to {most:,}: write {name}=1.")
     root = config.get("root", "runs")
     if type(root) is not str or not root:

@@ -161,7 +161,7 @@ class _Lossy(io.FileIO):
 
 
 def signal_with_parent(number: int) -> None:
-    """Ask the kernel for a signal when the parent is gone, however it went. Linux only: elsewhere it goes on."""
+    """Ask the kernel for a signal when the parent is gone, however it went; without Linux none comes."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, number)
 

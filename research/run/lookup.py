@@ -1,4 +1,8 @@
-"""What is known of jobs before any process is started, its joules and carbon told as they are told now."""
+"""What is known of jobs before any process is started, and its joules and carbon as they are told now.
+
+A training learns from neither the watts of an estimate nor the grid. So both may be asked anew of a known
+trial without training it anew, and its row stays as it was written.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -47,8 +51,8 @@ def twins(jobs: Sequence[Job], asked: Sequence[int]) -> list[list[int]]:
     return list(groups.values())
 
 
-def answered(job: Job, by: Outcome) -> Outcome:
-    """The outcome of a job that an equal one has run."""
+def answered(job: Job, by: Outcome | Result) -> Outcome:
+    """The outcome of a job whose trial another has run."""
     score = by.metrics.get(job.config["score"])
     return Outcome(job, "known", trial_id=by.trial_id, score=score, metrics=by.metrics, facts=by.facts)
 
@@ -72,9 +76,7 @@ def known(jobs: Sequence[Job]) -> list[Outcome | None]:
 
 def outcome(job: Job, result: Result) -> Outcome:
     """A known trial, its joules and carbon told as this job asks for them."""
-    told = retold(result, job.config.get("meter"))
-    score = told.metrics.get(job.config["score"])
-    return Outcome(job, "known", trial_id=told.trial_id, score=score, metrics=told.metrics, facts=told.facts)
+    return answered(job, retold(result, job.config.get("meter")))
 
 
 def lacking(facts: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
@@ -102,9 +104,8 @@ def retold(result: Result, meter: Mapping[str, Any] | None) -> Result:
     if now is not None and _rebase(metrics, facts, now):
         notes.append(f"joules are told by {now.basis}; they were taken by {facts['energy_basis']}")
         facts["energy_basis"] = now.basis
-    energy = facts.get("energy") or {}
-    own = Electricity(float(energy.get("grid_g_per_kwh") or 0.0), str(energy.get("grid_source")))
-    told = asked or own
+    own = facts.get("energy") or {}
+    told = asked or Electricity(float(own.get("grid_g_per_kwh") or 0.0), str(own.get("grid_source")))
     if asked is not None:
         facts["energy"] = facts["energy"] | {"grid_g_per_kwh": told.g_per_kwh, "grid_source": told.source}
         notes.append(f"carbon is told by {told.source}, {told.g_per_kwh:.4g} g/kWh")

@@ -28,10 +28,10 @@ def name(typed: Sequence[str], swept: Sequence[str]) -> str:
     """
     said = sorted(text.strip() for text in typed if not text.lstrip("+").startswith(_WITHOUT))
     digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:8]
-    said_of = values_of(typed)
-    given, recipe = ([said_of[key].strip("'\"")] if key in said_of else [] for key in ("name", "experiment"))
-    prefix = given or [key.rpartition(".")[2].rpartition("/")[2] for key in swept] or recipe or ["trial"]
-    return re.sub(r"[^\w-]+", "-", "-".join([*prefix, digest])).strip("-")
+    values = {key: text.strip("'\"") for key, text in values_of(typed).items()}
+    keys = "-".join(key.rpartition(".")[2].rpartition("/")[2] for key in swept)
+    prefix = values.get("name", keys or values.get("experiment", "trial"))
+    return re.sub(r"[^\w-]+", "-", f"{prefix}-{digest}").strip("-")
 
 
 def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = None) -> list[Outcome]:

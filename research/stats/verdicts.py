@@ -53,10 +53,10 @@ def settle(
     measured, tails = estimate(control, treatment, metric, scale, ground), rate.tails
     absent = missing(control, scale) + missing(treatment, scale)
     word = decide(measured, _scaled(claimed, scale), tails, absent)
-    two_sided = math.isfinite(claimed.low) and math.isfinite(claimed.high)
-    ends = tails if claimed.low > -math.inf else tails[::-1]
-    level = 1 - 2 * rate.supported if two_sided else rate.level
-    ends = (tails[0], tails[0]) if two_sided else ends
+    if math.isfinite(claimed.low) and math.isfinite(claimed.high):
+        ends, level = (tails[0], tails[0]), 1 - 2 * rate.supported
+    else:
+        ends, level = tails if claimed.low > -math.inf else tails[::-1], rate.level
     compared = described(measured, metric, scale, ends, level, ground, tails[0])
     if absent:
         return word, _absent([*control.values(), *treatment.values()], scale), compared
@@ -135,17 +135,6 @@ def check(
     return word, f"{shown} {told}: mean {mean.mean:.6g}{rests}"
 
 
-def margin(
-    bound: Constraint, values: Iterable[float], rate: Errors = USUAL, ground: Ground = ALONE
-) -> float | None:
-    """How far the mean must lie inside a bound to keep it, of one that is open; None where it is settled."""
-    measured = list(values)
-    if check(bound, measured, rate, ground)[0] != "open":
-        return None
-    mean = mean_of([value for value in measured if math.isfinite(value)], 0.0, bound.metric, ground=ground)
-    return mean.most(rate.tails[0]) - mean.mean if mean.n >= ENOUGH else None
-
-
 def _scaled(claimed: Region, scale: Scale) -> Region:
     """A claim in percent of the control as one about logarithms; ends that it takes in stay in it."""
     if scale == "absolute":
@@ -220,11 +209,15 @@ def distance(
 
     None where it is settled, or too few figures say.
     """
-    if part.bound is not None:
-        return margin(part.bound, arm.values(), rate, ground)
     found, bound = judged(part, control, arm, rate, ground), part.kept
+    if found.word != "open" or bound is None:
+        return None
+    if part.bound is not None:
+        finite = [value for value in arm.values() if math.isfinite(value)]
+        mean = mean_of(finite, 0.0, bound.metric, ground=ground)
+        return mean.most(rate.tails[0]) - mean.mean if mean.n >= ENOUGH else None
     compared = found.comparison
-    if found.word != "open" or compared is None or compared.n < ENOUGH or bound is None:
+    if compared is None or compared.n < ENOUGH:
         return None
     short = abs(compared.difference - (compared.low if bound.op == ">=" else compared.high))
     if compared.scale == "absolute":
