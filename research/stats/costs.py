@@ -139,9 +139,8 @@ class _Fit:
         self._names = sorted({name for row in told for name in row}) if len(cases) >= _FEW else []
         rows = np.array([[row.get(name, 0.0) for name in self._names] for row in told], dtype=np.float64)
         rows = rows.reshape(len(cases), len(self._names))
-        wanted = np.array(
-            [math.log(case.cpu_seconds / case.steps) - _expected(case.config) for case in cases]
-        )
+        taken = np.log([case.cpu_seconds / case.steps for case in cases])
+        wanted = taken - [_expected(case.config) for case in cases]
         self._centre = rows.mean(axis=0)
         self._level = float(np.median(wanted)) if len(cases) < _FEW else float(wanted.mean())
         self._slopes = np.zeros(len(self._names))

@@ -10,7 +10,6 @@ from research.types import Direction, Record, Values
 
 Metrics = Mapping[str, Direction]
 """the metrics that count, each with its better direction"""
-USUAL = ("test/accuracy", "train/energy_j", "infer/latency_s_p50", "size/bytes")
 _DRAWS = 20_000
 
 
@@ -24,7 +23,7 @@ class Dominance(Record):
     reason: str
 
 
-def better(metrics: Iterable[str] = USUAL) -> dict[str, Direction]:
+def better(metrics: Iterable[str]) -> dict[str, Direction]:
     """The metrics with the direction that the lab gives each; `KeyError` for one that it does not know."""
     return {metric: METRICS[twin(metric)].better for metric in metrics}
 
@@ -36,14 +35,8 @@ def front(points: Sequence[Mapping[str, float]], metrics: Metrics) -> list[int]:
     a finite value of each metric is on no front and dominates nothing; equal points are on it together.
     """
     costs = {place: cost for place, point in enumerate(points) if (cost := _costs(point, metrics))}
-    kept: list[int] = []
-    # Sorted, a point can only be dominated by one before it, hence by one that was kept; with two metrics by
-    # the last of those, which has the least of the second.
-    for place in sorted(costs, key=lambda place: (costs[place], place)):
-        before = kept[-1:] if len(metrics) == 2 else kept
-        if not any(_dominates(costs[other], costs[place]) for other in before):
-            kept.append(place)
-    return sorted(kept)
+    every = list(costs.values())
+    return [place for place, own in costs.items() if not any(_dominates(one, own) for one in every)]
 
 
 def dominance(
@@ -102,11 +95,12 @@ def _differences(
     """For each seed with every metric in both arms, how much better `one` is on each metric."""
     sides = [arm.get(metric, {}) for metric in metrics for arm in (one, other)]
     seeds = set.intersection(*(set(side) for side in sides)) if sides else set()
-    rows = (
-        tuple(_gain(one[key][seed], other[key][seed], key, way) for key, way in metrics.items())
-        for seed in sorted(seeds)
-    )
-    return [row for row in rows if all(map(math.isfinite, row))]
+    rows = []
+    for seed in sorted(seeds):
+        row = [_gain(one[key][seed], other[key][seed], key, way) for key, way in metrics.items()]
+        if all(map(math.isfinite, row)):
+            rows.append(tuple(row))
+    return rows
 
 
 def _gain(mine: float, others: float, metric: str, direction: Direction) -> float:
@@ -128,9 +122,8 @@ def _costs(point: Mapping[str, float], metrics: Metrics) -> tuple[float, ...]:
     values = [point.get(metric, math.nan) for metric in metrics]
     if not all(map(math.isfinite, values)):
         return ()
-    return tuple(
-        -value if way == "max" else value for value, way in zip(values, metrics.values(), strict=True)
-    )
+    ways = metrics.values()
+    return tuple(-value if way == "max" else value for value, way in zip(values, ways, strict=True))
 
 
 def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

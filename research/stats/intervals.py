@@ -31,16 +31,14 @@ class Summary:
     half_width: float | None
     std: float | None
     n: int
-    level: float
 
 
-def summary(values: Iterable[float], level: float = 0.95) -> Summary:
-    """Mean, t-interval and sample standard deviation of the finite values; the mean of none is NaN."""
-    check_level(level)
+def summary(values: Iterable[float]) -> Summary:
+    """Mean, 95 % t-interval and standard deviation of the finite values; the mean of none is NaN."""
     finite = [float(value) for value in values if math.isfinite(value)]
     mean, std = _moments(finite, ROUNDING * max(map(abs, finite), default=0.0))
-    half = std and _inner(level, len(finite) - 1) * std / math.sqrt(len(finite))
-    return Summary(mean, half, std, len(finite), level)
+    half = std and _inner(len(finite) - 1) * std / math.sqrt(len(finite))
+    return Summary(mean, half, std, len(finite))
 
 
 def _moments(finite: Sequence[float], rounding: float) -> tuple[float, float | None]:
@@ -55,11 +53,11 @@ def _moments(finite: Sequence[float], rounding: float) -> tuple[float, float | N
 
 
 @lru_cache(maxsize=4096)
-def _inner(level: float, freedom: int) -> float:
-    """The t that |T| stays below with a chance of `level`, for a table that must not wait for scipy."""
+def _inner(freedom: int) -> float:
+    """The t that |T| stays below with a chance of 95 %, for a table that must not wait for scipy."""
     low, high = 0.0, math.pi / 2
     while (middle := (low + high) / 2) not in (low, high):
-        low, high = (middle, high) if _within(middle, freedom) < level else (low, middle)
+        low, high = (middle, high) if _within(middle, freedom) < 0.95 else (low, middle)
     return math.sqrt(freedom) * math.tan(high)
 
 
@@ -72,12 +70,6 @@ def _within(angle: float, freedom: int) -> float:
         term *= math.cos(angle) ** 2 * (power + 1) / (power + 2)
     total *= math.sin(angle)
     return 2 / math.pi * (angle + total) if odd else total
-
-
-def check_level(level: float) -> None:
-    """Raise `Refusal` for what is no confidence."""
-    if not 0 < level < 1:
-        raise Refusal(f"level={level} is no confidence: give a share between 0 and 1, for example 0.95.")
 
 
 ALONE = Ground()
@@ -99,7 +91,8 @@ def compare(
     is told in percent of the control; a pair with a value of zero or less is then no pair. With one pair
     the interval is unbounded, with none the difference is NaN.
     """
-    check_level(level)
+    if not 0 < level < 1:
+        raise Refusal(f"level={level} is no confidence: give a share between 0 and 1, for example 0.95.")
     tail = (1 - level) / 2
     measured = estimate(control, treatment, metric, scale, ground)
     return described(measured, metric, scale, (tail, tail), level, ground)

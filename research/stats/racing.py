@@ -116,11 +116,9 @@ class Race:
 
     def _believed(self, metric: str) -> list[Belief]:
         """Of costs, their logarithms."""
-        cost = is_ratio(metric) and metric == self._objective.metric
-        values = [
-            [math.log(max(figures[metric], _TINY)) if cost else figures[metric] for figures in own]
-            for own in self._arms
-        ]
+        values = [[figures[metric] for figures in own] for own in self._arms]
+        if is_ratio(metric) and metric == self._objective.metric:
+            values = [[math.log(max(value, _TINY)) for value in own] for own in values]
         return beliefs(values, _spread([own[0] for own in values]))
 
 
