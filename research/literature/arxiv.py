@@ -225,10 +225,8 @@ class Shelf:
         """Write down what a query gave; a source that is known stays as it was first seen."""
         self._sources = {source.id: source for source in found} | self._sources
         self._queries[query] = [source.id for source in found]
-        content = {
-            "queries": self._queries,
-            "sources": [source.model_dump(mode="json") for source in self._sources.values()],
-        }
+        sources = [source.model_dump(mode="json") for source in self._sources.values()]
+        content = {"queries": self._queries, "sources": sources}
         beside = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

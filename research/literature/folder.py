@@ -36,24 +36,20 @@ class Folder(Library):
                 f"{path} holds no .txt, .md or .bib file that can be read: put abstracts or BibTeX there, or "
                 "set literature.path to another folder, or literature=none."
             )
-        self._all = list(self._sources.values())
         # What stands in the title says more about a text than what it mentions.
-        self._ranking = Ranking([f"{one.title} {one.title} {one.abstract}" for one in self._all])
+        self._ranking = Ranking([f"{one.title} {one.title} {one.abstract}" for one in self._sources.values()])
         self._asked = 0
 
     def find(self, query: str, count: int) -> tuple[Source, ...]:
         """The sources that share words with `query`."""
         self._asked += 1
-        return tuple(self._all[at] for at in self._ranking.best(query, count))
+        every = list(self._sources.values())
+        return tuple(every[at] for at in self._ranking.best(query, count))
 
     def facts(self) -> dict[str, Any]:
         """Where, how many sources, how often asked, and what could not be read."""
-        return {
-            "literature": str(self._root),
-            "sources": len(self._sources),
-            "asked": self._asked,
-            "notes": self.notes,
-        }
+        counts = {"sources": len(self._sources), "asked": self._asked}
+        return {"literature": str(self._root), **counts, "notes": self.notes}
 
     def _files(self, at_most: int) -> list[Path]:
         if not self._root.is_dir():
@@ -62,11 +58,8 @@ class Folder(Library):
                 "there, or set literature.path to another, or literature=none."
             )
         try:
-            found = sorted(
-                path
-                for path in self._root.rglob("*")
-                if path.suffix.lower() in (".txt", ".md", ".bib") and path.is_file() and not path.is_symlink()
-            )
+            texts = (path for path in self._root.rglob("*") if path.suffix.lower() in (".txt", ".md", ".bib"))
+            found = sorted(path for path in texts if path.is_file() and not path.is_symlink())
         except OSError as error:
             raise Refusal(f"the folder {self._root} cannot be read: {error.strerror}.") from None
         if len(found) > at_most:

@@ -50,8 +50,6 @@ class LlmSpent:
     dollars: float | None = None
     joules: float | None = None
     seconds: float = 0.0
-    estimated_calls: int = 0
-    """calls whose server told no token counts, or may have billed without answering: taken at their bound"""
     cached: int = 0
     """replies that were known from an equal question: no call, no cost"""
     known_joules: float = 0.0
@@ -154,7 +152,6 @@ class LlmLedger:
                 dollars=cost.dollars,
                 joules=cost.joules,
                 seconds=seconds,
-                estimated_calls=usage.estimated,
             )
         return cost
 
@@ -193,7 +190,6 @@ def tally(rows: Iterable[Mapping[str, Any]]) -> LlmSpent:
             dollars=row["dollars"],
             joules=row["joules"],
             seconds=row["seconds"] or 0.0,
-            estimated_calls=bool(row["facts"].get("tokens_estimated")),
             cached=known,
         )
     return spent

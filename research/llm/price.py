@@ -52,7 +52,7 @@ class TokenPrice(Record):
 @final
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call; `estimated` when the server did not tell them."""
+    """Tokens of one call; `estimated` at their bound, where a server tells none or may bill for no answer."""
 
     tokens_in: int
     tokens_out: int

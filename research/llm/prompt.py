@@ -25,15 +25,7 @@ _UNSEEN = re.compile(
 )
 _LINE_END = re.compile("\r\n?|[\u2028\u2029\x85\x0b\x0c]")
 _ENTITIES = str.maketrans(
-    {
-        "&": "&amp;",
-        "<": "&lt;",
-        ">": "&gt;",
-        "\uff1c": "&lt;",
-        "\uff1e": "&gt;",
-        "\ufe64": "&lt;",
-        "\ufe65": "&gt;",
-    }
+    {"&": "&amp;", **dict.fromkeys("<\uff1c\ufe64", "&lt;"), **dict.fromkeys(">\uff1e\ufe65", "&gt;")}
 )
 # [INST], [/INST], [TOOL_CALLS]: single tokens for some local models even inside a user's turn.
 _TEMPLATE = re.compile(r"\[(/?[A-Z_]{3,})\]")

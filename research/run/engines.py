@@ -76,20 +76,13 @@ class Local(Engine):
     def start(self, n: int, needs: Sequence[str], url: str, **more: Any) -> None:
         """Start them; they end with this process."""
         asked = {"url": url, "needs": list(needs), "parent": os.getpid(), **self._own, **more}
-        begun = [
-            subprocess.Popen(
-                [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                text=True,
-            )
-            for _ in range(n)
-        ]
-        self._running += begun
-        for one in begun:
+        command = [sys.executable, "-c", _BOOT, json.dumps(sys.path)]
+        for _ in range(n):
+            one = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            self._running.append(one)
             assert one.stdin is not None
-            one.stdin.write(json.dumps(asked) + "\n")
-            one.stdin.close()
+            with one.stdin:
+                one.stdin.write(json.dumps(asked) + "\n")
 
     def alive(self) -> int:
         """Processes that have not ended."""

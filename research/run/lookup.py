@@ -35,10 +35,17 @@ def keys(jobs: Sequence[Job]) -> list[Key]:
 
 def wanted_of(job: Job) -> WantedTrial:
     """What the row of a job is to say."""
-    config, (key,) = job.config, keys([job])
-    values = {"overrides": list(job.overrides), "config": redact(config), "seed": config.get("seed", 0)}
-    values |= {"name": config.get("name"), "sweep": job.sweep, "source": job.source}
-    return wanted(key, force=bool(config.get("force")), apart=job.apart, **values)
+    values = columns(job.config, job.overrides, job.sweep, job.source)
+    (key,) = keys([job])
+    return wanted(key, force=bool(job.config.get("force")), apart=job.apart, **values)
+
+
+def columns(
+    config: Mapping[str, Any], overrides: Sequence[str], sweep: str | None, source: str
+) -> dict[str, Any]:
+    """What a trial's row says of where it comes from, secrets masked."""
+    told = {"overrides": redact(list(overrides)), "config": redact(config), "seed": config.get("seed", 0)}
+    return told | {"name": config.get("name"), "sweep": sweep, "source": source}
 
 
 def twins(jobs: Sequence[Job], asked: Sequence[int]) -> list[list[int]]:

@@ -24,7 +24,7 @@ from refusal import Ended, Refusal
 from research.run import teachers
 from research.run.checks import check
 from research.run.heart import Cancelled, Heart
-from research.run.lookup import lacking, retold
+from research.run.lookup import columns, lacking, retold
 from research.space import identity, profiles
 from research.space.signature import signature
 from research.store import faults
@@ -186,9 +186,7 @@ def claimed(
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:12]
     force = bool(config.get("force"))
     folder = Path(config["root"]) / (f"{digest}-{secrets.token_hex(3)}" if force else digest)
-    values: dict[str, Any] = {"overrides": redact(list(overrides)), "folder": str(folder)}
-    values |= {"config": redact(config), "seed": config["seed"], "name": config.get("name")}
-    values |= {"sweep": sweep, "source": source}
+    values = columns(config, overrides, sweep, source) | {"folder": str(folder)}
     # A trial that another process waits for outlasts an outage; a person who has just typed it does not.
     with closing(Store(config["store"]["url"], patient=pulse.is_watched())) as store:
         asked = wanted(key, force=force, **values)

@@ -169,10 +169,8 @@ class Runner:
         forks.preload(self._preload, filter(is_trusted, called))  # the trial says why of the others
         self._started += 1
         own = job.config.get("launcher") or {}
-        timeout_s, stall_s = (
-            own.get(name) if said is None else said
-            for name, said in (("timeout_s", self._timeout_s), ("stall_s", self._stall_s))
-        )
+        timeout_s = own.get("timeout_s") if self._timeout_s is None else self._timeout_s
+        stall_s = own.get("stall_s") if self._stall_s is None else self._stall_s
         threads = self._threads or own.get("threads") or threads
         one = running[self._started] = _Running(job, claim, place, self._log(job), timeout_s)
         named: dict[str, Any] = {"overrides": job.overrides, "sweep": job.sweep, "source": job.source}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from construct import refuse_untrusted
 from reading.digest import remembered
@@ -49,14 +49,17 @@ def taught(config: dict[str, Any], train: Train) -> Taught:
     if distill is None:
         return Taught(config)
     asked = {key: value for key in _KEYS if (value := (distill["teacher"] or {}).get(key)) is not None}
-    model, weights, found = _teacher(config, asked, train)
-    file, _ = contents.checkpoint(Path(weights))
+    teacher = _teacher(config, asked, train)
+    file, _ = contents.checkpoint(Path(teacher.weights))
     # The very file: a folder may have a newer one by the time it is read.
-    read = {"weights": weights} if file is None else {"weights": str(file), "sha256": remembered(file)}
-    built = {"_target_": "models.compress.teacher.load", "model": model, **read}
+    read = (
+        {"weights": teacher.weights} if file is None else {"weights": str(file), "sha256": remembered(file)}
+    )
+    built = {"_target_": "models.compress.teacher.load", "model": teacher.model, **read}
     steps = config["compress"] | {"distill": distill | {"teacher": built}}
-    facts = found.facts | {"teacher": found.facts["teacher"] | read}
-    return Taught(config | {"compress": steps}, found.metrics, facts)
+    joules = teacher.metrics.get("train/energy_j")
+    metrics = {} if joules is None else {"distill/teacher_energy_j": joules}
+    return Taught(config | {"compress": steps}, metrics, {"teacher": teacher.about | read})
 
 
 def key(config: Mapping[str, Any], signature: str) -> Key:
@@ -108,8 +111,14 @@ def _lesson(config: Mapping[str, Any], recipe: list[str]) -> dict[str, Any]:
     return _resolved(recipe) | {key: config[key] for key in _SHARED if key in config}
 
 
-Teacher = tuple[dict[str, Any], str, Taught]
-"""its model group, where its weights lie, and what it cost"""
+@final
+class Teacher(NamedTuple):
+    """A trained network: its model group, where its weights lie, and what its student's row says of it."""
+
+    model: dict[str, Any]
+    weights: str
+    about: dict[str, Any]
+    metrics: Mapping[str, float] = {}
 
 
 def _teacher(config: dict[str, Any], asked: Mapping[str, Any], train: Train) -> Teacher:
@@ -132,8 +141,8 @@ def _from_recipe(config: dict[str, Any], recipe: list[str], train: Train) -> Tea
     own = _lesson(config, recipe)
     _same_task(config, own)
     answer = train(own, recipe)
-    facts = {"teacher": {"trial": answer["trial_id"], "recipe": recipe, "status": answer["status"]}}
-    return own["model"], answer["folder"], Taught({}, _cost(answer["metrics"]), facts)
+    about = {"trial": answer["trial_id"], "recipe": recipe, "status": answer["status"]}
+    return Teacher(own["model"], answer["folder"], about, answer["metrics"])
 
 
 def _beside(config: Mapping[str, Any], recipe: list[str]) -> list[str]:
@@ -159,7 +168,7 @@ def _from_checkpoint(config: dict[str, Any], path: Path, recipe: list[str] | Non
     if recipe is not None:
         own = _resolved(recipe)
         _same_task(config, own)
-        return own["model"], str(path), Taught({}, facts={"teacher": {"checkpoint": str(path)}})
+        return Teacher(own["model"], str(path), {"checkpoint": str(path)})
     trial, metrics = _leaving(config, path)
     return _of_trial(config, trial, metrics, str(path))
 
@@ -183,8 +192,7 @@ def _leaving(config: Mapping[str, Any], path: Path) -> tuple[Trial, Mapping[str,
 def _of_trial(config: dict[str, Any], trial: Trial, metrics: Mapping[str, float], weights: str) -> Teacher:
     refuse_untrusted(trial.config["model"])
     _same_task(config, trial.config)
-    facts = {"teacher": {"trial": trial.id, "weights": weights}}
-    return trial.config["model"], weights, Taught({}, _cost(metrics), facts)
+    return Teacher(trial.config["model"], weights, {"trial": trial.id, "weights": weights}, metrics)
 
 
 def _resolved(recipe: list[str]) -> dict[str, Any]:
@@ -204,8 +212,3 @@ def _same_task(student: Mapping[str, Any], teacher: Mapping[str, Any]) -> None:
                 f"the teacher learnt from other data (data.{key} is {theirs} there, {ours} here): name one "
                 "of the same task, with data=... in its recipe."
             )
-
-
-def _cost(metrics: Mapping[str, float]) -> dict[str, float]:
-    joules = metrics.get("train/energy_j")
-    return {} if joules is None else {"distill/teacher_energy_j": joules}

@@ -99,7 +99,7 @@ def test_what_was_spent_before_is_told_by_the_rows() -> None:
             "facts": {},
         },
     ]
-    assert tally(rows) == LlmSpent(2, 10, 14, 1.0, 6.0, 3.0, 1, 1, known_joules=6.0)
+    assert tally(rows) == LlmSpent(2, 10, 14, 1.0, 6.0, 3.0, 1, known_joules=6.0)
     assert tally([]) == LlmSpent(dollars=0.0, joules=0.0)
     some = tally([*rows, row | {"joules": None, "facts": {}}])
     assert some.joules is None and (some.known_joules, some.unknown_calls) == (6.0, 1)
@@ -109,10 +109,10 @@ def test_what_was_spent_before_is_told_by_the_rows() -> None:
 
 
 def test_an_interrupted_campaign_goes_on_counting() -> None:
-    before = LlmSpent(calls=2, tokens_in=7, dollars=0.5, estimated_calls=1)
+    before = LlmSpent(calls=2, tokens_in=7, dollars=0.5)
     ledger = LlmLedger(LlmCaps(calls=3), already=before)
     ledger.settle(ledger.reserve(1, 1, PRICE), Usage(1, 1, estimated=True), 0.0)
-    assert (ledger.spent.calls, ledger.spent.tokens_in, ledger.spent.estimated_calls) == (3, 8, 2)
+    assert (ledger.spent.calls, ledger.spent.tokens_in) == (3, 8)
     with pytest.raises(CapReached):
         ledger.reserve(1, 1, PRICE)
 
