@@ -254,8 +254,7 @@ def simulated(n: int, effect: float, rate: Errors) -> tuple[float, float]:
 
     Control and arm are normal, a pair's difference has an SD of 1.
     """
-    rng = np.random.default_rng([n, int(effect)])
-    drawn = rng.normal(0.0, math.sqrt(0.5), (STREAMS, 2, 2 * n))
+    drawn = np.random.default_rng([n, int(effect)]).normal(0.0, math.sqrt(0.5), (STREAMS, 2, 2 * n))
     drawn[:, 1] += effect
     first, second = rate.at((n,), 2), rate.at((n, 2 * n), 2)
     early = [_supported(a[:n], b[:n], first) for a, b in drawn.tolist()]

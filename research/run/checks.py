@@ -26,7 +26,7 @@ def check(config: dict[str, Any]) -> None:
 
 
 def check_numbers(config: dict[str, Any]) -> None:
-    """Raise `Refusal` for whole numbers that are none or too large, and for neither true nor false."""
+    """Raise `Refusal` for numbers that are not whole or too large, and switches neither true nor false."""
     launcher = config.get("launcher") or {}
     asked = {f"launcher.{key}": launcher[key] for key in ("threads", "jobs") if launcher.get(key) is not None}
     for name, value in {"seed": config.get("seed"), **asked}.items():

@@ -43,7 +43,7 @@ def spelled(words: Sequence[str]) -> list[str]:
 
 
 def _refuse_budget(words: Sequence[str], typed: Mapping[str, str]) -> None:
-    """Raise `Refusal` for a length of a training that there is not."""
+    """Raise `Refusal` where a training is given a length and nothing is trained."""
     if typed.get("budget", "given") != "given":
         return
     for key in (override(word).key for word in words):

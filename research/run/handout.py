@@ -203,7 +203,7 @@ class Handout:
             self._store.close()
 
     def _look(self) -> None:
-        """What waits in the database now, where that is what is worked on."""
+        """Look what waits in the database now, for a worker that runs whatever it finds."""
         if self._source is not None and self._store is not None:
             self._waiting = {number: [job] for number, job in self._source(self._store, _WINDOW).items()}
 

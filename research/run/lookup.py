@@ -121,7 +121,7 @@ def retold(result: Result, meter: Mapping[str, Any] | None) -> Result:
 
 
 def needed(keys: Iterable[str]) -> set[str]:
-    """The figures by which `retold` tells these anew, themselves among them."""
+    """These figures with all from which `retold` computes them anew."""
     keys = set(keys)
     own = {key.removesuffix("co2_kg") for key in keys if key.endswith("co2_kg")}
     beside = {f"{window}{figure}" for window in own for figure in ("energy_j", "energy_standing_j")}
@@ -147,7 +147,7 @@ class _Watts(NamedTuple):
 
 
 def _now(facts: Mapping[str, Any]) -> _Watts | None:
-    """What an estimate is to be told by; None for counted joules, another machine's, and what is told so."""
+    """The watts to tell an estimate by; None for counted joules, another machine's, and what they told."""
     if facts.get("energy_method") != "estimated" or "energy_basis" not in facts:
         return None
     taken = (facts.get("energy") or {}).get("hardware") or {}
@@ -163,7 +163,7 @@ def _now(facts: Mapping[str, Any]) -> _Watts | None:
 
 
 def _rebase(metrics: dict[str, float], facts: Mapping[str, Any], now: _Watts) -> bool:
-    """Joules anew from CPU seconds; whether there were any to tell them from."""
+    """Compute joules anew from CPU seconds; returns whether there were any."""
     joules, worked = metrics.get("train/energy_j", 0.0), metrics.get("train/cpu_seconds", 0.0)
     if not (joules > 0 and worked > 0):
         return False

@@ -152,7 +152,7 @@ def _forget(folder: Path) -> None:
 
 
 def _outcome(error: BaseException) -> AttemptOutcome:
-    """How an attempt is written down that ended by this."""
+    """The outcome of an attempt that this error ended."""
     if isinstance(error, Cancelled):
         return "cancelled"
     if isinstance(error, KeyboardInterrupt | SystemExit):

@@ -160,7 +160,7 @@ def outcomes(metric: str, result: Result) -> Row | None:
 
 
 def spread(metric: str, *sides: Mapping[int, Result], scale: Scale = "absolute") -> Spread | None:
-    """Of an arm's mean over its seeds; of two sides, of their mean difference, by seed and by example.
+    """The variance of an arm's mean over its seeds, or of the mean difference of two, by seed and example.
 
     A difference of logarithms has that of the outcomes, each by its own arm's mean: d log x is dx / x. None
     where outcomes are missing or do not fit.
@@ -186,7 +186,7 @@ def _mean(rows: Sequence[Row]) -> float:
 
 
 def crossed(rows: Sequence[Row]) -> Spread | None:
-    """Of the mean of n rows (seeds) of m values (examples), both taken as drawn; None below two of either.
+    """The variance of the mean of n seeds' m examples, where both are drawn; None below two of either.
 
     None too for values that are not finite. The estimate never falls below what either alone would say.
     """

@@ -97,7 +97,7 @@ class _Given:
         self._before, self._earlier = before, earlier
 
     def ends(self, tail: float) -> tuple[float, float, float]:
-        """Of the sizes from 0 on whose p-value has `tail` on either side the least, the middle, the largest.
+        """The least, middle and largest size from 0 on whose p-value lies between `tail` and 1 - `tail`.
 
         The p-value is no straight function of the size where the bound was hardly crossed, so it is read off
         at many sizes, closest together at the small ones.

@@ -3,9 +3,9 @@
 Seeds of one arm spread about as far as those of any other, so the spread is pooled over all arms, and an arm
 with two seeds is judged by the spread of twenty. Arms are drawn to what such arms come to, for the best of
 many was lucky as well (empirical Bayes intervals: Morris, 1983, JASA 78, 47-55).
-Beside bounds who is trained next is the best by its figure that more likely than not keeps them, for it is
-the pick once it is sure. Without bounds it is one of the two that are the likeliest to be the pick, the less
-known one: top-two Thompson sampling (Russo, 2020, Operations Research 68, 1625-1647), chances for draws.
+Where there are bounds, the arm trained next has the best figure of those that more likely than not keep them:
+it is the pick as soon as that is sure. Without bounds it is the less known of the two likeliest picks: top-two
+Thompson sampling (Russo, 2020, Operations Research 68, 1625-1647), by chances instead of draws.
 """
 
 import math
@@ -37,7 +37,7 @@ class Belief(NamedTuple):
 
 
 def beliefs(values: Sequence[Sequence[float]], guess: float) -> list[Belief]:
-    """Of each arm, by its values; `guess` is the spread of one arm's seeds as long as nothing tells it."""
+    """What each arm's mean may be; `guess` is the spread of one arm's seeds as long as nothing tells it."""
     means = [math.fsum(own) / len(own) for own in values]
     squares = math.fsum((value - mean) ** 2 for own, mean in zip(values, means, strict=True) for value in own)
     freedom = sum(len(own) - 1 for own in values)
@@ -105,7 +105,7 @@ class Race:
         return min(first, key=lambda place: len(self._arms[place]))
 
     def _chances(self) -> list[float]:
-        """Of each arm to be the best, where there are no bounds."""
+        """The chance of each arm to be the best, where there are no bounds."""
         lot = random.Random(len(self._arms) + sum(map(len, self._arms)))
         sign = 1 if self._objective.direction == "min" else -1
         won = [0.0] * len(self._arms)
@@ -115,7 +115,7 @@ class Race:
         return won
 
     def _believed(self, metric: str) -> list[Belief]:
-        """Of costs, their logarithms."""
+        """What each arm's mean of a metric may be; of a cost that is the aim, its logarithm's."""
         values = [[figures[metric] for figures in own] for own in self._arms]
         if is_ratio(metric) and metric == self._objective.metric:
             values = [[math.log(max(value, _TINY)) for value in own] for own in values]

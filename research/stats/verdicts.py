@@ -205,9 +205,9 @@ def bound_reason(found: PartVerdict) -> tuple[str, str]:
 def distance(
     part: Part, control: Values, arm: Values, rate: Errors = USUAL, ground: Ground = ALONE
 ) -> float | None:
-    """How far inside its bound an arm's mean would have to be, of a bound that is open, in the metric's unit.
+    """How far inside its bound an arm's mean would have to lie to keep it, in the metric's unit.
 
-    None where it is settled, or too few figures say.
+    None where the bound is settled already, or too few figures say.
     """
     found, bound = judged(part, control, arm, rate, ground), part.kept
     if found.word != "open" or bound is None:
