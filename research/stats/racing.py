@@ -4,7 +4,7 @@ Seeds of one arm spread about as far as those of any other, so the spread is poo
 with two seeds is judged by the spread of twenty. Arms are drawn to what such arms come to, for the best of
 many was lucky as well (empirical Bayes intervals: Morris, 1983, JASA 78, 47-55).
 Where there are bounds, the arm trained next has the best figure of those that more likely than not keep them:
-it is the pick as soon as that is sure. Without bounds it is the less known of the two likeliest picks: top-two
+it is the pick once that is sure. Without bounds it is the less known of the two likeliest picks: top-two
 Thompson sampling (Russo, 2020, Operations Research 68, 1625-1647), by chances instead of draws.
 """
 
