@@ -63,14 +63,18 @@ def needed(effect: float, sd: float, alpha: float) -> int | None:
 
 def detectable(n: int, sd: float, alpha: float) -> float:
     """The smallest effect that n pairs find with a power of 80 %; infinite below three pairs."""
-    from scipy.special import nctdtrinc
-
     _check(0.0, sd, alpha)
     if n < ENOUGH:
         return math.inf
     if alpha >= USUAL or sd == 0:
         return 0.0
-    return float(nctdtrinc(n - 1, 1 - USUAL, critical(alpha, n - 1))) * sd / math.sqrt(n)
+    low, high = 0.0, sd  # scipy's nctdtrinc never returns at 3 pairs and alpha = 1e-11
+    while power(n, high, sd, alpha) < USUAL:
+        low, high = high, 2 * high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(n, middle, sd, alpha) < USUAL else (low, middle)
+    return high
 
 
 def told(compared: Comparison, smallest_effect: float) -> Powered | None:
