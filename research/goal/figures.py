@@ -4,6 +4,7 @@ from research.goal.lexicon import ACCURACY, CONCEPTS, Noun, signs
 from research.goal.meanings import Matched, changed, limited
 from research.goal.merging import WITH
 from research.goal.saying import Meaning, Problem, Wish
+from research.metrics import is_score
 
 
 def figure(heard: Matched) -> Meaning | None:
@@ -29,6 +30,16 @@ def figure(heard: Matched) -> Meaning | None:
     if made is None and quantity.dimension == "share" and heard.found[-1].sign == "m":
         return Problem("is a share of a cost: say '30 % less' of it, or give accuracy a bound of its own")
     return made
+
+
+def ranked(heard: Matched) -> Meaning | None:
+    """`recall@10`, and not `accuracy@95 %`."""
+    mark, noun = heard.first("i"), heard.noun
+    beside = mark is not None and mark.end == mark.start + 1
+    if not beside or noun is None or not is_score(noun.key or "") or heard.quantity.dimension is not None:
+        return None
+    first = "is a score of the first so many answers, which is not measured: accuracy is"
+    return Problem(first) if heard.quantity.value >= 1 else None
 
 
 def accurate(heard: Matched) -> Meaning | None:

@@ -8,9 +8,10 @@ from refusal import Refusal
 from research.goal.lexicon import CONCEPTS, MULTIPLES, Lexeme, Noun, Piece, own_words, phrases
 from research.goal.merging import merged
 from research.goal.names import Names
-from research.goal.numerals import NUMBER
+from research.goal.numerals import NUMBER, plain
 from research.goal.outside import reasons
 from research.goal.quantities import Quantity, amount
+from research.goal.units import unit_at
 from research.metrics import METRICS, VALIDATION, words
 
 _ALIKE = str.maketrans(
@@ -22,12 +23,15 @@ _ALIKE = str.maketrans(
     }
 )  # fmt: skip
 """signs that are written in several ways; each stands for one, so that places in the text stay"""
-_GLYPHS = {"½": "half", "⅓": "third", "¼": "quarter", "⅔": "two thirds", "¾": "three quarters"}
+_GLYPHS = {"½": "1/2", "⅓": "1/3", "¼": "1/4", "⅔": "2/3", "¾": "3/4"}
 _DECIMALS = {"½": ".5", "¼": ".25", "¾": ".75", "⅓": ".3333333333", "⅔": ".6666666667"}
 """the same behind a figure, as in `1½`"""
 _BETWEEN = " \t\r\n,;()|"
 _LONGEST = 6
 _OF_WHAT = ("model", "network", "net", "classifier", "classification", "data", "dataset", "set", "task")
+_MORE = ("more", "additional", "extra", "fewer", "less")
+_NEGATES = re.compile(r"(?:^|\W)![^\W\d]")
+_TYPED = re.compile(r"\b[a-z_]+(?:\.[a-z_]+)+=[^=\s]*", re.IGNORECASE)
 _TWO = "may end one figure or begin the next: put a comma between the two"
 
 
@@ -52,11 +56,13 @@ def lexemes(text: str, names: Names) -> list[Lexeme]:
     )
     if hidden is not None and not hidden.isspace():
         raise Refusal(f"the goal holds the control character {hidden!a}: leave it out")
-    plain = text.translate(_ALIKE)
-    plain = re.sub(r"(?<=[0-9])[½¼¾⅓⅔]", lambda match: _DECIMALS[match[0]], plain)
-    for glyph, said in _GLYPHS.items():
-        plain = plain.replace(glyph, f" {said} ")
-    return merged(_phrased(_pieces(plain, names), names))
+    if typed := _TYPED.search(text):
+        raise Refusal(f"'{typed[0][:60]}' is an override and no word of a goal: type it beside the goal")
+    said = text.translate(_ALIKE)
+    said = re.sub(r"(?<=[0-9])[½¼¾⅓⅔]", lambda match: _DECIMALS[match[0]], said)
+    for glyph, part in _GLYPHS.items():
+        said = said.replace(glyph, f" {part} ")
+    return merged(_phrased(_pieces(said, names), names))
 
 
 def chunk(text: str, lexeme: Lexeme) -> str:
@@ -79,6 +85,8 @@ def _pieces(text: str, names: Names) -> list[Piece]:
         if raw == "+" and found and found[-1].end == piece.start and not text[piece.end :][:1].isdecimal():
             at = -2 if found[-1].text == "%" and len(found) > 1 else -1
             found[at:at] = [piece._replace(text=word) for word in ("at", "least")]
+        elif raw == "!" and _NEGATES.match(text, max(0, piece.start - 1)):
+            found.append(piece._replace(text="not"))  # `!cnn`
         elif kind == "symbol" and raw in "-_'?":
             found += _joint(text, piece, found)
         else:
@@ -105,12 +113,22 @@ def _joint(text: str, piece: Piece, before: Sequence[Piece]) -> list[Piece]:
 
 def _phrased(pieces: Sequence[Piece], names: Names) -> list[Lexeme]:
     found: list[Lexeme] = []
-    at = 0
+    at, pieces = 0, _points_more(pieces)
     while at < len(pieces):
         lexeme, at = _next(pieces, at, names)
         if lexeme is not None:
             found.append(lexeme)
     return found
+
+
+def _points_more(pieces: Sequence[Piece]) -> list[Piece]:
+    """`2 more points` with its unit beside its figure."""
+    told = list(pieces)
+    for at, piece in enumerate(pieces):
+        unit, end = unit_at(pieces, at + 1, False) if piece.text in _MORE else (None, at)
+        if at and unit is not None and unit.dimension == "points" and plain(pieces, at - 1)[0] is not None:
+            told[at:end] = [*pieces[at + 1 : end], piece]
+    return told
 
 
 def _next(pieces: Sequence[Piece], at: int, names: Names) -> tuple[Lexeme | None, int]:

@@ -111,6 +111,13 @@ def _placed(value: Any, part: str) -> Any:
     return value._replace(part=part) if known else None
 
 
+def _of_one_part(found: list[Lexeme]) -> list[Lexeme]:
+    """`low latency inference at 95 %`: of what is measured in no other part, the part says nothing."""
+    noun, part = found[0].value, found[1].value
+    only = noun.part is None and noun.key == noun.concept.keys.get(part, "")
+    return found[:1] if only else found
+
+
 def _of_time(noun: Noun) -> Noun:
     """Milliseconds are a latency until they are said to be the training's."""
     return Noun(CONCEPTS["time"]) if noun.concept.name == "latency" else noun
@@ -191,12 +198,17 @@ def _by_at_least(found: list[Lexeme]) -> list[Lexeme]:
 
 
 def _mirrored(found: list[Lexeme]) -> list[Lexeme]:
-    """`0.9 < accuracy`, where the figure is of the metric."""
+    """`0.9 < accuracy` and `95 % min accuracy`, where the figure is of the metric."""
     quantity, op, metric = found
     key, dimension = metric.value.key, quantity.value.dimension
     unit = METRICS[key].unit if key in METRICS else ""
-    if not set(str(op.value)) <= set("<>=≤≥") or not (dimension == unit or (dimension, unit) in _UNITLESS):
+    least = str(op.value)[:3] in ("min", "max") and quantity.value.dimension is not None
+    if not (least or set(str(op.value)) <= set("<>=≤≥")):
         return found
+    if not (dimension == unit or (dimension, unit) in _UNITLESS):
+        return found
+    if least:
+        return [metric, op, quantity]
     sign = "l" if op.sign == "g" else "g"
     return [metric, op._replace(sign=sign, value=None), quantity]
 
@@ -209,30 +221,33 @@ def _beside(found: list[Lexeme]) -> list[Lexeme]:
     metric, part, quantity = (next(one for one in found if one.sign == sign) for sign in "mpq")
     first, noun = found[0] is part, metric.value
     key = noun.concept.keys.get(part.value) if noun.part in (None, part.value) else None
-    if key is None or METRICS[key].unit != quantity.value.dimension or (first and found[1].value not in WITH):
+    joined = first and found[1].sign == "s"
+    if key is None or METRICS[key].unit != quantity.value.dimension:
+        return found
+    if joined and found[1].value not in WITH:
         return found
     placed = metric._replace(value=noun._replace(part=part.value))
     kept = [placed if one is metric else one for one in found if one is not part]
     while kept[-1].sign in "io":
         kept.pop()
-    return kept[1:] if first else kept
+    return kept[1:] if joined else kept
 
 
 _MERGES: tuple[tuple[str, _Build], ...] = (
     (r"qN", _counted),
     (r"C(?:n?[gl]?q)?", _costing),
     (r"[gl]y(?=[qfx])", _by_at_least),
-    (r"(?<=Z)hc(?=[=o]*[gl]q)", lambda found: []),
+    (r"(?<=Z)hc(?=[=o]*[gl]q)|(?<=[aubpm])hc(?=y[qfx])|(?<=a)hc(?=yg[qfx])", lambda found: []),
     (r"(?<![qfx])n?[dua][oi]*mh(?=q)", _less_than),
     (rf"nt?(?:[{_CHANGES}][oi]*m?[yo]?|m[{_CHANGES}][yo]?)[gl]", _turned),
-    (r"nt?[kis]?m?[gl]", _turned),
+    (r"nt?[kis]?(?:p[io]?)?m?[gl]", _turned),
     (r"q[gl](?=o?p?[mP])", _or_less),
     (r"(?<![gl])q[gl]c[gl](?![qfxmcRN])", lambda found: [found[3], *found[:3]]),
     (r"(?<![gl=])q[gl](?=m[ZYH](?![o=t]*[gl]?[qfx]))", lambda found: found[::-1]),
     (r"y[gl]?[qfx][gl]c", _over_control),
     (r"nzh(?=[lg]?q)", _turned),
     (r"sN", _all_but),
-    (r"(?<![mgl=ko])q[gl]m(?![=koit]*[gl]?[=o]*q)", _mirrored),
+    (r"(?<![mgl=ko])q[gl]m(?![=koit]*[gl]?[=o]*q|[ZYH])", _mirrored),
     (r"lq", _fallen),
     (r"[mqaA](?:P|[oi]+P(?![maA]))", _parted),
     (r"P(?=[maA]|s?[gl]?q)", lambda found: [found[0]._replace(sign="p")]),
@@ -241,6 +256,7 @@ _MERGES: tuple[tuple[str, _Build], ...] = (
     (rf"(?:{_CHANGED}[oi=]*y?[gl]?[qfx]|m[YH]|mj?[eud])[io]+p(?:[tio=]*[gl]?q)?", _told_of),
     (r"ql[oi]+p", lambda found: [found[1], *_parted([found[0], *found[2:]])]),
     (r"mp(?![ti=]*[gl]?q)", _parted),
+    (r"mp", _of_one_part),
     (r"[aA][oit]*p", _parted),
     (r"[aA][jh]c[oit]*p(?![ti=]*[gl]?q)", _compared),
     (r"a(?:[yo=][gl]?[qfx]|[gl]?x)[io]+p(?![ti=]*[gl]?q(?!o?m))", _compared),
@@ -248,5 +264,5 @@ _MERGES: tuple[tuple[str, _Build], ...] = (
     (r"q[oir]*p", _parted),
     (r"mp[gl=]?q", _beside),
     (r"m[=koit]*[gl]?q[io]*p(?![tio=]*[gl]?q)", _beside),
-    (r"ps[gl]?qo?m", _beside),
+    (r"ps?[gl]?qo?m", _beside),
 )

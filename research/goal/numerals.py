@@ -77,7 +77,7 @@ def counted(pieces: Sequence[Piece], at: int) -> tuple[float, int, bool, bool] |
     """A number at a piece: its value, its end, whether it is a part, and whether it may be an article."""
     divided = _divided(pieces, at)
     if divided is not None:
-        return divided, at + 3, True, False
+        return divided, at + 3, unit_at(pieces, at + 3, False)[0] is None, False
     value, end, one = plain(pieces, at)
     part = _PARTS.get(word_at(pieces, end))
     if value is not None and [word_at(pieces, end + place) for place in range(3)] == ["and", "a", "half"]:

@@ -93,9 +93,11 @@ _WHOLE = (
     "campaign | all trainings | all trials together | the search | this search | our search | my search | "
     "search budget | search energy | search time | search cost | searching time"
 )
+WHOLE = "is a budget of the lab: budget.joules=100 or budget.seconds=600"
+"""why a figure that all trainings share is no goal"""
 COST = "is not measured here, training energy is"
 """why a cost that no figure says the kind of is no goal"""
-_ALTERNATIVES = "or | either | and/or"
+_ALTERNATIVES = "or | either | and/or | at least one of | any one of | one or more of"
 
 
 @cache
@@ -115,7 +117,7 @@ def reasons() -> dict[str, str]:
         table
         | dict.fromkeys(split(_TASKS), bring)
         | dict.fromkeys(split(_ALTERNATIVES), "leaves a choice open, and a goal makes it")
-        | dict.fromkeys(split(_WHOLE), "is a budget of the lab: budget.joules=100 or budget.seconds=600")
+        | dict.fromkeys(split(_WHOLE), WHOLE)
         | {"all but": "tells what is left out: say how much is right, as 'error at most 5 %'"}
         | dict.fromkeys(("between", "ranging", "from"), ranged)
         | dict.fromkeys(split(_VAGUE), "is no bound: say at least or at most")

@@ -8,6 +8,8 @@ from typing import NamedTuple, final
 from research.goal.lexicon import Lexeme, signs
 from research.goal.lexing import chunk, lexemes
 from research.goal.names import Names
+from research.goal.outside import WHOLE
+from research.goal.phrases import MOST
 from research.goal.rules import Stretch, heard
 from research.goal.saying import EXCLUDED, RANGE, Meaning, Problem, Wish
 from research.metrics import METRICS, words
@@ -20,6 +22,15 @@ _OF_SEVERAL = ("seconds", "joules")
 _SEARCHED = re.compile(r"\b(?:find|finding|search\w*|look\w*|seek\w*|hunt\w*|run|running)\b", re.IGNORECASE)
 """words that tell what the whole lab is to do"""
 _MINUTES = Problem("may be minutes or a minimum: say 'at least' before the figure, or spell minutes out")
+_NEVER = Problem("can never be: no share is above 100 %, nor below 0; say 'at least' for all of it")
+_ANY_BYTES = Problem("does not say of what: name the memory or the model size")
+_BUDGET = Problem(WHOLE)
+_JOINS = "a an the of for with using in at most no up to only budget under below within less more than"
+_BOUNDS = rf"\s(?:\s|\b(?:{_JOINS.replace(' ', '|')})\b)*$"
+_HUNTED = re.compile(rf"\b(?:search|look|hunt)(?:es|ing)?\b{_BOUNDS}", re.IGNORECASE)
+_TRAINED = re.compile(rf"\b(?:train|run)\w*\b[^,;.()]*\s(?:in|within|using|with){_BOUNDS}", re.IGNORECASE)
+"""what stands before a figure that tells the whole search's, or that of a training"""
+_STRICT = re.compile(r"(?!.*(?:least|most|equal|=|≥|≤|min|max|or |and |at |within|up to|limit|cap))")
 _TWO_FIGURES = Problem("are two figures of one metric: give the one that counts, as 1500 J")
 _TWOFOLD = Problem("may be so much less, or a bound before what is less: put a comma behind the bound")
 
@@ -72,8 +83,8 @@ def _take(parts: HeardGoal, text: str, found: Sequence[Lexeme], stretch: Stretch
     """What one rule made of a stretch, with the names in it."""
     matched = found[stretch.start : stretch.end]
     for meaning in stretch.meanings:
-        told = _TWOFOLD if _may_bound(found, stretch) else meaning
-        _sort(parts, told, _words(text, found, stretch))
+        told = _NEVER if _is_above_all(meaning, matched) else meaning
+        _sort(parts, _TWOFOLD if _may_bound(found, stretch) else told, _words(text, found, stretch))
     if EXCLUDED not in stretch.meanings:
         parts.named.extend(lexeme.value for lexeme in matched if lexeme.sign == "N")
 
@@ -124,15 +135,20 @@ def _share(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence[
 def _of_search(parts: HeardGoal, text: str, found: Sequence[Lexeme], read: Sequence[Stretch]) -> None:
     """Refuse `find the best accuracy within an hour`, where a person means the search, and no training.
 
-    And `accuracy 0.95 min`, which is the least accuracy sooner than 57 seconds.
+    And `accuracy 0.95 min`, which is the least accuracy sooner than 57 seconds; and `train a cnn in 50 MB`.
     """
     for place, stretch in enumerate(read):
         bound, matched = stretch.meanings[0], found[stretch.start : stretch.end]
         if bound not in parts.bounds or not isinstance(bound, Constraint) or not _is_bare(matched):
             continue
+        figure = next(lexeme for lexeme in matched if lexeme.sign == "q")
+        time, ahead = text[figure.start : figure.end], text[max(0, figure.start - 80) : figure.start]
+        if METRICS[bound.metric].unit in ("joules", "seconds", "kg") and _HUNTED.search(ahead):
+            parts.problems.append((2, time, _BUDGET))
+        if bound.metric == "size/bytes" and _TRAINED.search(ahead):
+            parts.problems.append((2, time, _ANY_BYTES))
         if bound.metric != "train/seconds":
             continue
-        time = next(text[lexeme.start : lexeme.end] for lexeme in matched if lexeme.sign == "q")
         before = signs(found[read[place - 1].start : stretch.start]) if place else ""
         op = next((lexeme.value for lexeme in matched if lexeme.sign in "gl"), "within")
         searches = _SEARCHED.search(text) or (bound.bound >= 60 and op == "within")
@@ -173,7 +189,15 @@ def _is_bare(matched: Sequence[Lexeme]) -> bool:
     """Whether a bound is told by its figure alone, and not even by the part of a trial's life."""
     quantity = next((lexeme.value for lexeme in matched if lexeme.sign == "q"), None)
     named = quantity is None or quantity.noun is None or quantity.noun.part is not None
-    return not named and set(signs(matched)) <= set("glq=")
+    return not named and set(signs(matched)) <= set("gloq=")
+
+
+def _is_above_all(meaning: Meaning, matched: Sequence[Lexeme]) -> bool:
+    """Whether `accuracy above 100 %` stands there, or `error below 0 %`."""
+    if not isinstance(meaning, Constraint) or meaning.of_control or meaning.bound < 1:
+        return False
+    ops = [str(lexeme.value) for lexeme in matched if lexeme.sign in "gl" and lexeme.value]
+    return METRICS[meaning.metric].unit == "share" and any(map(_STRICT.match, ops))
 
 
 def _is_share_alone(matched: Sequence[Lexeme]) -> bool:
@@ -183,15 +207,20 @@ def _is_share_alone(matched: Sequence[Lexeme]) -> bool:
 
 
 def _may_bound(found: Sequence[Lexeme], stretch: Stretch) -> bool:
-    """Whether `on digits 97 % fewer joules` stands there: so much less, or a bound on accuracy and less."""
+    """Whether `on digits 97 % fewer joules` stands there: so much less, or a bound on accuracy and less.
+
+    Or `F1 30 % fewer joules`.
+    """
     matched = found[stretch.start : stretch.end]
+    if re.fullmatch("mi?q", signs(matched)) and signs(found[stretch.end : stretch.end + 1]) in tuple("dua"):
+        return bool(matched[-1].value.dimension == "share" and matched[-1].value.value < MOST)
     place = matched[0].sign == "g" and matched[0].value in ("above", "over", ">", ">=")
     share = next((lexeme for lexeme in matched[place : place + 1] if lexeme.sign == "q"), None)
     less = signs(matched[place + 1 : place + 2]) in tuple("dua")
     if share is None or share.value.dimension != "share" or not less:
         return False
     before = found[stretch.start - 1].sign if stretch.start else "s"
-    return bool(share.value.value > 0.85 and (place or before in "Ni"))
+    return bool(share.value.value > MOST and (place or before in "Ni"))
 
 
 def _sort(parts: HeardGoal, meaning: Meaning, said: str) -> None:

@@ -10,7 +10,8 @@ from research.metrics import METRICS, is_score
 
 EITHER = "does not say of what, training or inference"
 
-_MOST = 0.85
+_COSTS = ("speed", "time", "energy", "co2")
+MOST = 0.85
 """a share from here up may be a bound on accuracy that stands behind a cost"""
 _BY_OR_TO = Problem(
     "may be by so much or to so much: say 'below' before the figure, or give a share, as by 20 %"
@@ -120,6 +121,8 @@ def change(heard: Matched) -> Meaning | None:
         return None if heard.first("p") else Problem("does not say of what: name the metric", nearest)
     if amount is None and word.sign in "zZ":
         return UNSAID
+    if word.sign == "a" and str(noun.key).startswith("test/") and word.value.noun.concept.name in _COSTS:
+        return Problem("is said of no score: put a comma between the score and the cost")
     way = _way(word)
     lost = word.sign == "Z"
     return _asking(word, noun, lambda noun: changed(noun, way, amount, heard.op, lost=lost))
@@ -203,7 +206,7 @@ def by_or_above(heard: Matched) -> Meaning | None:
     if quantity.dimension != "share":
         own = isinstance(word.value, str) and noun.key is not None and fits(quantity, noun, noun.key)
         return _BY_OR_TO if own and not is_score(str(noun.key)) else None
-    if word.sign in "duba" and quantity.value >= _MOST:
+    if word.sign in "duba" and quantity.value >= MOST:
         return None
     nearest = said_of(changed(noun, _way(word), ("q", quantity), None))
     return Problem("may be by so much, or a bound on accuracy: say by, or at so much accuracy", nearest)
@@ -211,7 +214,7 @@ def by_or_above(heard: Matched) -> Meaning | None:
 
 def by_figure(heard: Matched) -> Meaning | None:
     """`raise f1 2 points`, `increase latency at most 5 %`; `raise f1 95 %` may be by or to so much."""
-    share, noun = heard.quantity.dimension == "share" and heard.quantity.value < _MOST, heard.noun
+    share, noun = heard.quantity.dimension == "share" and heard.quantity.value < MOST, heard.noun
     cost = noun is not None and noun.key is not None and not is_score(noun.key)
     points = heard.quantity.dimension == "points"
     return change(heard) if points or (share and cost and heard.op is not None) else None

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple, final
 
 from refusal import Refusal
-from research.goal.lexicon import ACCURACY, CONCEPTS, Lexeme, Noun, Piece
+from research.goal.lexicon import ACCURACY, CONCEPTS, Lexeme, Noun, Piece, phrases
 from research.goal.numerals import MAGNITUDES, TIMES, counted, in_thousands, plain
+from research.goal.outside import WHOLE
 from research.goal.units import UNITS, Unit, unit_at, word_at
 
 _RATE = "is a rate in time, which is not measured: give the total"
-_SEARCHES = ("search", "searching", "searches", "look", "looking", "hunt", "hunting")
+_HALF = "may be of one joule or of the control's: say 'half a joule', or 'half the joules'"
 _SPENT = (
     "co2",
     "co2e",
@@ -52,6 +53,8 @@ def amount(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
         return None
     if unit is None:
         many = end > at and pieces[end - 1].text in MAGNITUDES
+        if part and word_at(pieces, end) in ("j", "joule"):
+            return _lexeme("!", _HALF, pieces, at, end + 1)
         if part:
             return _lexeme("f", value, pieces, at, end)
         _check_marks(pieces[at], None)
@@ -66,17 +69,17 @@ def amount(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:
 
 
 def _apart(pieces: Sequence[Piece], at: int, unit: Unit, after: int) -> tuple[Lexeme, int] | None:
-    """A quantity that bounds no figure: `20 J a minute`, `2 g of CO2 an hour`, `search for ten minutes`."""
+    """A quantity that bounds no figure: `20 J a minute`, `2 g of CO2 an hour`, `50 J total`."""
     timed, last = unit.dimension == "seconds", UNITS.get((word_at(pieces, after + 1),))
+    whole = word_at(pieces, after) in ("total", "overall") and unit.dimension in ("joules", "seconds", "kg")
+    if whole and phrases().get((word_at(pieces, after + 1),), ("",))[0] not in ("m", "p"):
+        return _lexeme("!", WHOLE, pieces, at, after + 1)
     if not timed:
         is_rate = word_at(pieces, after) in ("a", "an") and last is not None and last.dimension == "seconds"
         counts = unit.dimension in ("joules", "kg", "flops", "bytes")
         return _lexeme("!", _RATE, pieces, at, after + 2) if is_rate and counts else None
-    before = [piece.text for piece in pieces[max(0, at - 2) : at]]
-    if word_at(pieces, at) in ("a", "an") and before and before[-1] in _SPENT:
-        return _lexeme("!", _RATE, pieces, at, after)
-    searched = len(before) == 2 and before[0] in _SEARCHES and before[1] == "for"
-    return _lexeme("!", "is a budget of the lab: budget.seconds=600", pieces, at, after) if searched else None
+    is_rate = word_at(pieces, at) in ("a", "an") and at > 0 and pieces[at - 1].text in _SPENT
+    return _lexeme("!", _RATE, pieces, at, after) if is_rate else None
 
 
 def _odds(pieces: Sequence[Piece], at: int) -> tuple[Lexeme, int] | None:

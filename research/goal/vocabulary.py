@@ -10,7 +10,8 @@ SIGNS = {
         "min of | at or above | >= | => | ≥ | > | or more | or better | or higher | or above | and above | "
         "and up | or over | upwards of | slower than | longer than | go above | go over | going "
         "above | going over | goes above | goes over | rise above | rising above | get above | goes beyond | "
-        "go beyond | surpass | surpasses | surpassing | minimally",
+        "go beyond | surpass | surpasses | surpassing | minimally | strictly above | strictly over | "
+        "strictly more than | strictly greater than | strictly higher than",
     "l":
         "at most | at the most | at the very most | max . | below | under | less than | fewer "
         "than | lower than | smaller than | within | "
@@ -23,7 +24,8 @@ SIGNS = {
         " below | goes below | going below | go under | goes under | going under | get below | get under | "
         "dip below | dipping below | dip under | sink below | sinking below | sink under | slip below | slip "
         "under | faster than | cheaper than | shorter than | quicker than | maximally | no longer than | not "
-        "longer than | limited to | capped at | limit | limiting | cap | capping",
+        "longer than | limited to | capped at | limit | limiting | cap | capping | strictly below | strictly "
+        "under | strictly less than | strictly fewer than | strictly lower than | strictly smaller than",
     "=":
         "= | == | : | better than | about | around | roughly | approximately | approx | ~ | ≈ | stays at | "
         "stay at | staying at",
@@ -146,27 +148,26 @@ COMPARED = (
 )  # fmt: skip
 """concept, way, whether the part must be said, comparatives, superlatives and positives"""
 FILLER = (
-    "i'd | i'll | we'd | let's | a | accept | acceptable | accepting | achieve | achieves | achieving | "
-    "all | allow | allowed | allowing | amount | amount of | an | any | approach | architecture | "
-    "architectures | are | as possible | as you can | as i can | as we can | as can be | what | "
-    "what's | what is | at all | attain | be | been | budget | build | building | can | classification | "
-    "classifier | classifiers | classifies | classify | classifying | consume | consumes | consuming | "
-    "could | count | create | creating | deep learning | deliver | delivers | design | designing | "
-    "bring | brings | bringing | digit classification | classified | emit | emits | emitting | find | "
-    "finding | finish | finishes | done | get | "
-    "gets | getting | give | gives | giving | go | goal | "
-    "goes | going | has | have | having | has to | have to | needs to | need to | ought to | hit | hits | "
-    "hitting | i | image classification | is | it | "
-    "its | just | language modeling | language modelling | let | lets | level | like | look | looking | "
-    "machine learning | made | make | makes | making | may | me | method | might | model | models | must | "
-    "my | need | needing | needs | net | nets | network | networks | neural | new | number | number of | "
-    "obtain | of course | ok | okay | on disk | one | only | our | overall | please | possible | problem | "
-    "reach | reaches | reaching | recognise | recognises | recognition | recognize | recognizes | "
-    "require | required | requires | run | running | score | scores | search | seek | set | shall | "
-    "should | single | so | solution | some | spend | spending | spent | still | take | takes | taking | "
-    "target | targets | task | test results | that | the | their | then | there | these | they | this | "
-    "those | tolerable | tolerate | tolerating | total | us | value | values | want | wanted | wants | "
-    "we | which | who | whose | will | would | you | your | fine | fit | fits | fitting"
+    "i'd | i'll | we'd | let's | a | accept | acceptable | accepting | achieve | achieves | achieving | all "
+    "| allow | allowed | allowing | amount | amount of | an | any | anything | approach | architecture | "
+    "architectures | are | as possible | as you can | as i can | as we can | as can be | what | what's | "
+    "what is | at all | attain | be | been | budget | build | building | can | classification | classifier "
+    "| classifiers | classifies | classify | classifying | consume | consumes | consuming | could | count | "
+    "create | creating | deep learning | deliver | delivers | design | designing | bring | brings | "
+    "bringing | digit classification | classified | emit | emits | emitting | find | finding | finish | "
+    "finishes | done | get | gets | getting | give | gives | giving | go | goal | goes | going | has | have "
+    "| having | has to | have to | needs to | need to | ought to | hit | hits | hitting | i | image "
+    "classification | is | it | its | just | language modeling | language modelling | let | lets | letting "
+    "| level | like | look | looking | machine learning | made | make | makes | making | may | me | method "
+    "| might | model | models | must | my | need | needed | needing | needs | net | nets | network | "
+    "networks | neural | new | number | number of | obtain | of course | ok | okay | on disk | one | only | "
+    "our | overall | please | possible | problem | reach | reaches | reaching | recognise | recognises | "
+    "recognition | recognize | recognizes | require | required | requires | run | running | score | scores "
+    "| search | seek | set | shall | should | single | so | solution | some | spend | spending | spent | "
+    "still | take | takes | taking | target | targets | task | test results | that | the | their | then | "
+    "there | these | they | this | those | to be | tolerable | tolerate | tolerating | total | us | value | "
+    "values | want | wanted | wants | we | which | who | whose | will | would | you | your | fine | fit | "
+    "fits | fitting"
 )
 """words that carry no condition"""
 UNITS = (
@@ -193,15 +194,15 @@ CONCEPTS = {
     "speed": "speed",
     "steps": "steps to target | steps to the target",
     "memory":
-        "memory | memory use | memory usage | memory footprint | peak memory | peak memory use | peak memory "
-        "usage | memory peak | ram | peak ram | ram use | ram usage | vram",
+        "memory | mem | peak mem | memory use | memory usage | memory footprint | peak memory | peak memory "
+        "use | peak memory usage | memory peak | ram | peak ram | ram use | ram usage | vram",
     "p95 latency":
         "p95 latency | latency p95 | 95th percentile latency | 95 th percentile latency | 95 percentile "
         "latency | tail latency | p95 | p95 inference latency | p95 inference time | 95th "
         "percentile inference "
-        "latency | 95 th percentile inference latency | p95 response time",
+        "latency | 95 th percentile inference latency | p95 response time | p95 lat | lat p95",
     "latency":
-        "latency | median latency | median inference latency | median inference time | p50 "
+        "latency | lat | median latency | median inference latency | median inference time | p50 "
         "latency | latency p50 | p50 | response time | delay",
     "throughput": "throughput | samples per second | examples per second | images per second",
     "steps per second": "steps per second | steps per s",
