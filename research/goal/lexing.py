@@ -11,7 +11,7 @@ from research.goal.names import Names
 from research.goal.numerals import NUMBER, plain
 from research.goal.outside import reasons
 from research.goal.quantities import Quantity, amount
-from research.goal.units import unit_at
+from research.goal.units import unit_at, word_at
 from research.metrics import METRICS, VALIDATION, words
 
 _ALIKE = str.maketrans(
@@ -29,9 +29,12 @@ _DECIMALS = {"½": ".5", "¼": ".25", "¾": ".75", "⅓": ".3333333333", "⅔": 
 _BETWEEN = " \t\r\n,;()|"
 _LONGEST = 6
 _OF_WHAT = ("model", "network", "net", "classifier", "classification", "data", "dataset", "set", "task")
+_ALLOW = ("accept", "accepting", "allow", "allowing", "can", "could", "may", "tolerate", "tolerating")
 _MORE = ("more", "additional", "extra", "fewer", "less")
 _NEGATES = re.compile(r"(?:^|\W)![^\W\d]")
-_TYPED = re.compile(r"\b[a-z_]+(?:\.[a-z_]+)+=[^=\s]*", re.IGNORECASE)
+_TYPED = re.compile(
+    r"\b(?:[a-z_]+(?:\.[a-z_]+)+|data|model|optimizer|scheduler|compress|trainer)=\w\S*", re.IGNORECASE
+)
 _TWO = "may end one figure or begin the next: put a comma between the two"
 
 
@@ -113,7 +116,8 @@ def _joint(text: str, piece: Piece, before: Sequence[Piece]) -> list[Piece]:
 
 def _phrased(pieces: Sequence[Piece], names: Names) -> list[Lexeme]:
     found: list[Lexeme] = []
-    at, pieces = 0, _points_more(pieces)
+    pieces = _points_more(pieces)
+    at, pieces = 0, [said for place in range(len(pieces)) for said in _allowed(pieces, place)]
     while at < len(pieces):
         lexeme, at = _next(pieces, at, names)
         if lexeme is not None:
@@ -129,6 +133,16 @@ def _points_more(pieces: Sequence[Piece]) -> list[Piece]:
         if at and unit is not None and unit.dimension == "points" and plain(pieces, at - 1)[0] is not None:
             told[at:end] = [*pieces[at + 1 : end], piece]
     return told
+
+
+def _allowed(pieces: Sequence[Piece], at: int) -> list[Piece]:
+    """`may be 1 point lower` and `accept 1 point less`: at most so much."""
+    start = at + 1 + (word_at(pieces, at + 1) == "be")
+    counted = amount(pieces, start) if pieces[at].text in _ALLOW and start < len(pieces) else None
+    if counted is None or word_at(pieces, counted[1]) not in ("lower", "less", "worse", "higher", "more"):
+        return [pieces[at]]
+    points = isinstance(counted[0].value, Quantity) and counted[0].value.dimension in ("points", "share")
+    return [pieces[at]._replace(text=word) for word in ("at", "most")] if points else [pieces[at]]
 
 
 def _next(pieces: Sequence[Piece], at: int, names: Names) -> tuple[Lexeme | None, int]:

@@ -233,7 +233,23 @@ def _beside(found: list[Lexeme]) -> list[Lexeme]:
     return kept[1:] if joined else kept
 
 
+def _bracketed(found: list[Lexeme]) -> list[Lexeme]:
+    """`min(energy)`."""
+    return found[::2] if [found[1].value, found[3].value] == ["(", ")"] else found
+
+
+def _percentile(found: list[Lexeme]) -> list[Lexeme]:
+    """`latency (p95) below 2 ms` and `p95 of the latency`: one figure."""
+    names = {lexeme.value.concept.name: lexeme for lexeme in found if lexeme.sign == "m"}
+    joins = [lexeme.value for lexeme in found if lexeme.sign == "s"]
+    return [names["p95 latency"]] if names.keys() == _LATENCIES and joins in ([], ["(", ")"]) else found
+
+
+_LATENCIES = {"latency", "p95 latency"}
 _MERGES: tuple[tuple[str, _Build], ...] = (
+    (r"[glDUB]sms", _bracketed),
+    (r"msms|m[oi]+m", _percentile),
+    (r"(?<=m)t(?=Z)", lambda found: []),
     (r"qN", _counted),
     (r"C(?:n?[gl]?q)?", _costing),
     (r"[gl]y(?=[qfx])", _by_at_least),

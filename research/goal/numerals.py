@@ -76,6 +76,8 @@ def in_thousands(groups: Sequence[str]) -> bool:
 def counted(pieces: Sequence[Piece], at: int) -> tuple[float, int, bool, bool] | None:
     """A number at a piece: its value, its end, whether it is a part, and whether it may be an article."""
     divided = _divided(pieces, at)
+    if divided is not None and len(word_at(pieces, at + 3)) > 2 and word_at(pieces, at + 3) in MAGNITUDES:
+        return *_magnified(pieces, divided, at + 3), False, False
     if divided is not None:
         return divided, at + 3, unit_at(pieces, at + 3, False)[0] is None, False
     value, end, one = plain(pieces, at)

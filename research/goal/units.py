@@ -47,6 +47,8 @@ def _units() -> dict[tuple[str, ...], Unit]:
     add("mg|milligram|milligrams", 1e-6, "kg", "co2")
     add("g|gram|grams", 1e-3, "kg", "co2")
     add("kg|kilogram|kilograms", 1.0, "kg", "co2")
+    for said, factor in {"mg": 1e-6, "g": 1e-3, "kg": 1.0}.items():
+        add(f"{said}co2|{said}co2 e|{said}co2 eq", factor, "kg", "co2")
     times = {"s|sec|secs|second|seconds": 1.0, "min|mins|minute|minutes": 60.0, "h|hr|hrs|hour|hours": 3600.0}
     for said, factor in times.items():
         add(said, factor, "seconds", "time")

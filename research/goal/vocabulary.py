@@ -2,30 +2,30 @@
 
 SIGNS = {
     "g":
-        "at least | at the least | at the very least | min . | no less than | above | over | "
-        "more than | greater than | higher than | "
-        "larger than | greater than or equal to | more than or equal to | larger than or equal to | "
-        "greater or equal | greater or equal to | bigger than | exceed | exceeds | exceeding | beat | "
-        "beats | beating | minimum | minimum of | min | "
-        "min of | at or above | >= | => | ≥ | > | or more | or better | or higher | or above | and above | "
-        "and up | or over | upwards of | slower than | longer than | go above | go over | going "
-        "above | going over | goes above | goes over | rise above | rising above | get above | goes beyond | "
-        "go beyond | surpass | surpasses | surpassing | minimally | strictly above | strictly over | "
-        "strictly more than | strictly greater than | strictly higher than",
+        "at least | at the least | at the very least | min . | no less than | above | over | more than | "
+        "greater than | higher than | larger than | greater than or equal to | more than or equal to | "
+        "larger than or equal to | greater or equal | greater or equal to | bigger than | exceed | exceeds "
+        "| exceeding | beat | beats | beating | minimum | minimum of | min | min of | at or above | >= | => "
+        "| ≥ | > | or more | or better | or higher | or above | and above | and up | or over | upwards of | "
+        "slower than | longer than | go above | go over | going above | going over | goes above | goes over "
+        "| rise above | rising above | get above | goes beyond | go beyond | surpass | surpasses | "
+        "surpassing | minimally | strictly above | strictly over | strictly more than | strictly greater "
+        "than | strictly higher than | past | floor | floor of | lower bound | lower bound of | lower limit "
+        "| lower limit of",
     "l":
-        "at most | at the most | at the very most | max . | below | under | less than | fewer "
-        "than | lower than | smaller than | within | "
-        "up to | "
-        "maximum | maximum of | max | max of | at or below | <= | =< | ≤ | < | or less | or fewer | or lower "
-        "| or below | and below | or under | less than or equal to | smaller than or equal to | lower than "
-        "or equal to | "
-        "less or equal | less or equal to | fall below | falls below | falling below | fall under | falls "
-        "under | falling under | drop below | drops below | dropping below | drop under | dropping under | go"
-        " below | goes below | going below | go under | goes under | going under | get below | get under | "
-        "dip below | dipping below | dip under | sink below | sinking below | sink under | slip below | slip "
-        "under | faster than | cheaper than | shorter than | quicker than | maximally | no longer than | not "
-        "longer than | limited to | capped at | limit | limiting | cap | capping | strictly below | strictly "
-        "under | strictly less than | strictly fewer than | strictly lower than | strictly smaller than",
+        "at most | at the most | at the very most | max . | below | under | less than | fewer than | lower "
+        "than | smaller than | within | up to | maximum | maximum of | max | max of | at or below | <= | =< "
+        "| ≤ | < | or less | or fewer | or lower | or below | and below | or under | less than or equal to "
+        "| smaller than or equal to | lower than or equal to | less or equal | less or equal to | fall "
+        "below | falls below | falling below | fall under | falls under | falling under | drop below | "
+        "drops below | dropping below | drop under | dropping under | go below | goes below | going below | "
+        "go under | goes under | going under | get below | get under | dip below | dipping below | dip "
+        "under | sink below | sinking below | sink under | slip below | slip under | faster than | cheaper "
+        "than | shorter than | quicker than | maximally | no longer than | not longer than | limited to | "
+        "capped at | limit | limiting | cap | capping | strictly below | strictly under | strictly less "
+        "than | strictly fewer than | strictly lower than | strictly smaller than | beneath | ceiling | "
+        "ceiling of | upper bound | upper bound of | upper limit | upper limit of | restricted to | bounded "
+        "by | constrained to",
     "=":
         "= | == | : | better than | about | around | roughly | approximately | approx | ~ | ≈ | stays at | "
         "stay at | staying at",
@@ -58,11 +58,11 @@ SIGNS = {
         "grow | grows | growing | growth | "
         "rising | improvement | improvements",
     "Z":
-        "lose | loses | losing | lost | degrade | degrades | degrading | degraded | degradation | "
-        "sacrifice | sacrificing | sacrifices | hurt | hurts | hurting | worsen | worsens | worsening | harm "
-        "| harming | penalty | deterioration | deteriorate | trading | trade | trades | at the cost of | at "
-        "the expense of | at a cost of | costing | drop | drops | dropping | dropped | fall | falls | falling"
-        " | decline | declines | declining | giving up | give up",
+        "lose | loses | losing | lost | degrade | degrades | degrading | degraded | degradation | sacrifice "
+        "| sacrificing | sacrifices | hurt | hurts | hurting | worsen | worsens | worsening | harm | "
+        "harming | penalty | deterioration | deteriorate | trading | trade | trades | at the cost of | at "
+        "the expense of | at a cost of | costing | go down | goes down | going down | drop | drops | "
+        "dropping | dropped | fall | falls | falling | decline | declines | declining | giving up | give up",
     "k":
         "keep | keeps | keeping | kept | same | equal | identical | comparable | similar | unchanged | "
         "unaffected | preserve | preserves | preserving | maintain | maintains | maintaining | retain | "
@@ -72,7 +72,7 @@ SIGNS = {
         "control | controls | baseline | baselines | default | defaults | original | reference | today | now "
         "| before | current | currently | status quo",
     "o": "of",
-    "i": "in | for | at | on | during | @",
+    "i": "in | for | at | on | during | until | @",
     "y": "by",
     "t": "to | down to | up to about | into",
     "h": "than | compared to | compared with | relative to | versus | vs | over that of | relative",
@@ -100,7 +100,8 @@ UPWARDS = frozenset(("greatest", "high", "highest", "many", "maximal", "most", "
 FALLING = frozenset(
     (
         "decline", "declines", "declining", "drop", "dropped", "dropping", "drops", "fall", "falling",
-        "falls", "lose", "loses", "losing", "lost", "give up", "giving up",
+        "falls", "go down", "goes down", "going down", "lose", "loses", "losing", "lost", "give up",
+        "giving up",
     )
 )  # fmt: skip
 BETTERED = frozenset(("improvement", "improvements"))
@@ -109,8 +110,8 @@ PARTS = {
         "train | training | trains | trained | learning time | while training | when training | while it "
         "trains",
     "infer":
-        "inference | inferences | inferring | prediction | predictions | predicting | forward | forward pass "
-        "| forward passes | serving | deployment",
+        "inference | inferences | infer | inferring | prediction | predictions | predicting | forward | "
+        "forward pass | forward passes | serving | deployment",
     "val": "validation | val | dev | dev set | development set",
     "test": "test | held out | test set | test split | test data",
 }  # fmt: skip
@@ -148,26 +149,28 @@ COMPARED = (
 )  # fmt: skip
 """concept, way, whether the part must be said, comparatives, superlatives and positives"""
 FILLER = (
-    "i'd | i'll | we'd | let's | a | accept | acceptable | accepting | achieve | achieves | achieving | all "
-    "| allow | allowed | allowing | amount | amount of | an | any | anything | approach | architecture | "
-    "architectures | are | as possible | as you can | as i can | as we can | as can be | what | what's | "
-    "what is | at all | attain | be | been | budget | build | building | can | classification | classifier "
-    "| classifiers | classifies | classify | classifying | consume | consumes | consuming | could | count | "
-    "create | creating | deep learning | deliver | delivers | design | designing | bring | brings | "
-    "bringing | digit classification | classified | emit | emits | emitting | find | finding | finish | "
-    "finishes | done | get | gets | getting | give | gives | giving | go | goal | goes | going | has | have "
-    "| having | has to | have to | needs to | need to | ought to | hit | hits | hitting | i | image "
-    "classification | is | it | its | just | language modeling | language modelling | let | lets | letting "
-    "| level | like | look | looking | machine learning | made | make | makes | making | may | me | method "
-    "| might | model | models | must | my | need | needed | needing | needs | net | nets | network | "
-    "networks | neural | new | number | number of | obtain | of course | ok | okay | on disk | one | only | "
-    "our | overall | please | possible | problem | reach | reaches | reaching | recognise | recognises | "
-    "recognition | recognize | recognizes | require | required | requires | run | running | score | scores "
-    "| search | seek | set | shall | should | single | so | solution | some | spend | spending | spent | "
-    "still | take | takes | taking | target | targets | task | test results | that | the | their | then | "
-    "there | these | they | this | those | to be | tolerable | tolerate | tolerating | total | us | value | "
-    "values | want | wanted | wants | we | which | who | whose | will | would | you | your | fine | fit | "
-    "fits | fitting"
+    "a | accept | acceptable | accepting | achieve | achieves | achieving | all | allow | allowed | "
+    "allowing | amount | amount of | an | any | anything | approach | architecture | architectures | are | "
+    "are enough | are sufficient | as can be | as i can | as possible | as we can | as you can | at all | "
+    "attain | be | been | bring | bringing | brings | budget | build | building | can | classification | "
+    "classified | classifier | classifiers | classifies | classify | classifying | constraint | constraints "
+    "| consume | consumes | consuming | could | count | create | creating | deep learning | deliver | "
+    "delivers | deploy | design | designing | digit classification | done | emit | emits | emitting | find "
+    "| finding | fine | finish | finishes | fit | fits | fitting | get | gets | getting | give | gives | "
+    "giving | go | goal | goes | going | guaranteed | happy with | has | has to | have | have to | having | "
+    "hello | hi | hit | hits | hitting | i | i'd | i'll | image classification | is | is enough | is "
+    "sufficient | it | its | just | kindly | language modeling | language modelling | let | lets | let's | "
+    "letting | level | like | look | looking | machine learning | made | make | makes | making | may | me | "
+    "method | metric | might | model | models | must | my | need | need to | needed | needing | needs | "
+    "needs to | net | nets | network | networks | neural | new | number | number of | objective | obtain | "
+    "of course | ok | okay | on disk | one | only | ought to | our | overall | please | pls | possible | "
+    "problem | reach | reaches | reaching | recognise | recognises | recognition | recognize | recognizes | "
+    "require | required | requirement | requirements | requires | run | running | satisfied with | score | "
+    "scores | search | seek | set | settle for | shall | should | single | so | solution | some | spend | "
+    "spending | spent | still | suffices | take | takes | taking | target | targets | task | test results | "
+    "thank you | thanks | that | the | their | then | there | these | they | this | those | threshold | to "
+    "be | tolerable | tolerate | tolerating | total | us | value | values | want | wanted | wants | we | "
+    "we'd | what | what is | what's | which | who | whose | will | will do | would | you | your"
 )
 """words that carry no condition"""
 UNITS = (
@@ -198,9 +201,9 @@ CONCEPTS = {
         "use | peak memory usage | memory peak | ram | peak ram | ram use | ram usage | vram",
     "p95 latency":
         "p95 latency | latency p95 | 95th percentile latency | 95 th percentile latency | 95 percentile "
-        "latency | tail latency | p95 | p95 inference latency | p95 inference time | 95th "
-        "percentile inference "
-        "latency | 95 th percentile inference latency | p95 response time | p95 lat | lat p95",
+        "latency | 95th percentile | 95 th percentile | tail latency | p95 | p95 inference latency | p95 "
+        "inference time | 95th percentile inference latency | 95 th percentile inference latency | p95 "
+        "response time | p95 lat | lat p95",
     "latency":
         "latency | lat | median latency | median inference latency | median inference time | p50 "
         "latency | latency p50 | p50 | response time | delay",
