@@ -30,9 +30,8 @@ _BOUNDS = rf"\s(?:\s|\b(?:{_JOINS.replace(' ', '|')})\b)*$"
 _HUNTED = re.compile(rf"\b(?:search|look|hunt)(?:es|ing)?\b{_BOUNDS}", re.IGNORECASE)
 _TRAINED = re.compile(rf"\b(?:train|run)\w*\b[^,;.()]*\s(?:in|within|using|with){_BOUNDS}", re.IGNORECASE)
 """what stands before a figure that tells the whole search's, or that of a training"""
-_STRICT = re.compile(
-    r"(?!.*(?:least|most|equal|=|≥|≤|min|max|or |and |at |within|up to|limit|cap|floor|ceil|bound|restrict|strain))"
-)
+_FULL = "least|most|equal|=|≥|≤|min|max|or |and |at |within|up to|limit|cap|floor|ceil|bound|restrict|strain"
+_STRICT = re.compile(f"(?!.*(?:{_FULL}))")
 _TWO_FIGURES = Problem("are two figures of one metric: give the one that counts, as 1500 J")
 _TWOFOLD = Problem("may be so much less, or a bound before what is less: put a comma behind the bound")
 

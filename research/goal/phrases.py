@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from research.goal.lexicon import ACCURACY, CONCEPTS, Adjective, Lexeme, Noun
-from research.goal.meanings import FLIPPED, Matched, changed, fits, limited, multiplied, of_control
+from research.goal.meanings import FLIPPED, Matched, changed, fits, key_of, limited, multiplied, of_control
 from research.goal.quantities import Quantity
 from research.goal.saying import SPOKEN, UNSAID, Meaning, Problem, said_of
 from research.metrics import METRICS, is_score
@@ -29,8 +29,20 @@ def typed_bound(heard: Matched) -> Meaning | None:
         if (noun.key or "").startswith("test/"):
             return of_control(noun, heard.op, 0.0, "difference", typed=True)
         return of_control(noun, heard.op, 1.0, typed=True)
-    size = heard.quantity.value * (-1 if minus else 1)
-    return of_control(noun, heard.op, size, "difference", typed=heard.typed)
+    sign, metric, quantity = -1 if minus else 1, key_of(noun), heard.quantity
+    if isinstance(metric, Problem):
+        return metric
+    scored = METRICS[metric].unit == "share" and quantity.dimension in (None, "share", "points")
+    if quantity.dimension == "share" and not is_score(metric) and quantity.value < 1:
+        return of_control(noun, heard.op, 1 + sign * quantity.value, typed=heard.typed)
+    if not (scored and quantity.value < 1) and (scored or not fits(quantity, noun, metric)):
+        return Problem("is no difference of that metric: give it in its own unit, as 0.01, 1 point or 5 J")
+    return of_control(noun, heard.op, sign * quantity.value, "difference", typed=heard.typed)
+
+
+def apart_by(heard: Matched) -> Meaning | None:
+    """`accuracy above the baseline by 1 point`, `energy below it by 20 %`."""
+    return heard.noun and changed(heard.noun, "up" if heard.op == "g" else "down", heard.amount, None)
 
 
 def times_control(heard: Matched) -> Meaning | None:

@@ -53,7 +53,7 @@ SIGNS = {
     "B":
         "improve | improves | improving | improved | optimise | optimize | optimising | optimizing | "
         "optimised | optimized | enhance | enhancing",
-    "Y": "saving | reduction | reductions | savings | decrease | cutback | down",
+    "Y": "saving | off | reduction | reductions | savings | decrease | cutback | down",
     "H": "increase | gain | gains | boost | boosting | boosts | gaining | up | rise | rises | "
         "grow | grows | growing | growth | "
         "rising | improvement | improvements",
@@ -75,7 +75,7 @@ SIGNS = {
     "i": "in | for | at | on | during | until | @",
     "y": "by",
     "t": "to | down to | up to about | into",
-    "h": "than | compared to | compared with | relative to | versus | vs | over that of | relative",
+    "h": "than | against | compared to | compared with | relative to | versus | vs | over that of | relative",
     "j": "as",
     "r": "per | / | for each | each",
     "s":
@@ -158,19 +158,20 @@ FILLER = (
     "delivers | deploy | design | designing | digit classification | done | emit | emits | emitting | find "
     "| finding | fine | finish | finishes | fit | fits | fitting | get | gets | getting | give | gives | "
     "giving | go | goal | goes | going | guaranteed | happy with | has | has to | have | have to | having | "
-    "hello | hi | hit | hits | hitting | i | i'd | i'll | image classification | is | is enough | is "
-    "sufficient | it | its | just | kindly | language modeling | language modelling | let | lets | let's | "
-    "letting | level | like | look | looking | machine learning | made | make | makes | making | may | me | "
+    "hello | hi | hit | hits | hitting | i | i'd | i'd like | i'll | image classification | is | is enough "
+    "| is sufficient | it | its | just | kindly | language modeling | language modelling | let | let's | "
+    "lets | letting | level | look | looking | machine learning | made | make | makes | making | may | me | "
     "method | metric | might | model | models | must | my | need | need to | needed | needing | needs | "
     "needs to | net | nets | network | networks | neural | new | number | number of | objective | obtain | "
     "of course | ok | okay | on disk | one | only | ought to | our | overall | please | pls | possible | "
     "problem | reach | reaches | reaching | recognise | recognises | recognition | recognize | recognizes | "
     "require | required | requirement | requirements | requires | run | running | satisfied with | score | "
-    "scores | search | seek | set | settle for | shall | should | single | so | solution | some | spend | "
-    "spending | spent | still | suffices | take | takes | taking | target | targets | task | test results | "
-    "thank you | thanks | that | the | their | then | there | these | they | this | those | threshold | to "
-    "be | tolerable | tolerate | tolerating | total | us | value | values | want | wanted | wants | we | "
-    "we'd | what | what is | what's | which | who | whose | will | will do | would | you | your"
+    "scores | search | seek | set | settle for | shall | should | should like | single | so | solution | "
+    "some | spend | spending | spent | still | suffices | take | takes | taking | target | targets | task | "
+    "test results | thank you | thanks | that | the | their | then | there | these | they | this | those | "
+    "threshold | to be | tolerable | tolerate | tolerating | total | us | value | values | want | wanted | "
+    "wants | we | we'd | we'd like | what | what is | what's | which | who | whose | will | will do | would "
+    "| would like | you | your"
 )
 """words that carry no condition"""
 UNITS = (
