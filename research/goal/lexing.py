@@ -30,6 +30,7 @@ _BETWEEN = " \t\r\n,;()|"
 _LONGEST = 6
 _OF_WHAT = ("model", "network", "net", "classifier", "classification", "data", "dataset", "set", "task")
 _ALLOW = ("accept", "accepting", "allow", "allowing", "can", "could", "may", "tolerate", "tolerating")
+_SIDES = (">=", "<=", "=>", "=<", ">", "<", "≥", "≤", "=")
 _MORE = ("more", "additional", "extra", "fewer", "less")
 _NEGATES = re.compile(r"(?:^|\W)![^\W\d]")
 _TYPED = re.compile(
@@ -103,6 +104,8 @@ def _joint(text: str, piece: Piece, before: Sequence[Piece]) -> list[Piece]:
         return []
     left, right = text[piece.start - 1 : piece.start], text[piece.end : piece.end + 1]
     last = before[-1] if before else None
+    if right.isspace() and last is not None and last.text in _SIDES:
+        return [piece._replace(text="minus")]
     if left.isspace() and right.isspace() and last is not None and last.kind == "word":
         return [piece._replace(text="minus" if last.text in ("control", "baseline") else ";")]
     numbers = last is not None and (last.kind == "number" or last.text in ("%", "percent"))

@@ -40,9 +40,9 @@ def _lost(found: Sequence[Lexeme], at: int) -> Lexeme:
     before = next((other for other in found[max(0, at - 3) : at][::-1] if other.sign not in "oi"), None)
     after = [other for other in found[at + 1 : at + 4] if other.sign not in "oigly="][:1]
     shares = ("share", "points")
-    plain = any(other.sign == "q" and other.value.dimension is None for other in after)
+    plain = any(other.sign == "q" and other.value.dimension is None for other in found[at + 1 : at + 4])
     lost = before is not None and (
-        before.sign == "n"
+        (before.sign == "n" and not plain)
         or (before.sign == "m" and _may_be_lost(before.value))
         or (before.sign == "q" and before.value.dimension in shares and not plain)
     )
@@ -76,7 +76,9 @@ def _turned(found: list[Lexeme]) -> list[Lexeme]:
         return found
     turned = {"g": "l", "l": "g", "h": "="}[bound.sign]
     if any(lexeme.sign in _CHANGES for lexeme in kept):
-        if bound.value in _PLACES:  # `don't reduce accuracy below 95 %`
+        losses = bound.sign == "g" and any(lexeme.sign == "Z" for lexeme in kept)  # `no drop above 1 point`
+        losses = losses and all(_may_be_lost(lexeme.value) for lexeme in kept if lexeme.sign == "m")
+        if bound.value in _PLACES and not losses:  # `don't reduce accuracy below 95 %`
             kept = [lexeme for lexeme in kept if lexeme.sign == "m"]
         elif bound.sign == "l":
             return found
