@@ -199,7 +199,7 @@ def _asked(proposal: Proposal, claimed: Claim) -> Part | None:
     part = _read(proposal)
     first = claimed.first
     answered = part is not None and part.metric == first.metric and not part.size.number
-    return None if part is None or answered else part
+    return None if part is None or part.is_foregone or answered else part
 
 
 def _line(arm: Arm) -> str:

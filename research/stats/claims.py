@@ -25,6 +25,8 @@ _SPELT = re.compile(
     r"(?: (?P<size>\S.*))?",
     re.IGNORECASE,
 )
+_FREE = ("/r2", "/own_score", "/own_error", "/own_loss")
+"""figures without a lowest value"""
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?) ?(%|x)?", re.IGNORECASE)
 
@@ -172,6 +174,20 @@ class Part(Record):
             return Constraint(metric=self.metric, op=op, bound=change, of_control="difference")
         ratio = round(1 + change / 100, 12)
         return Constraint(metric=self.metric, op=op, bound=ratio, of_control="ratio")
+
+    @property
+    def is_foregone(self) -> bool:
+        """Whether all possible figures meet it, or none: nothing costs 100 % less, no share is 95."""
+        unit, number = getattr(described(self.metric), "unit", ""), self.size.number
+        free = self.metric.endswith(_FREE)
+        if self.bound is not None:
+            low, high = -math.inf if free else 0.0, 1.0 if unit == "share" else math.inf
+            open_end = is_ratio(self.metric) and self.kind == "at_most" and number <= low
+            inside = low < number <= high if self.kind == "at_least" else low <= number < high
+            return open_end or not inside
+        if self.size.unit == "%":
+            return number >= 100 and self.kind not in ("more_by", "not_more_by")
+        return unit == "share" and not free and not self.size.unit and number >= 1
 
     @property
     def direction(self) -> Direction:

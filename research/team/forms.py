@@ -128,6 +128,8 @@ def refuting(text: str) -> tuple[str, str | None]:
         return "", None
     try:
         part = Part.read(text)
+        if part.is_foregone:
+            raise ValueError("all figures meet it or none does, so name a size that trials can decide")
     except ValueError as fault:
         return "", f"refuted_by is dropped, for nothing can judge '{one_line(text, 80)}': {fault}"
     return part.model_copy(update={"metric": twin(part.metric)}).words, None

@@ -100,3 +100,39 @@ def test_any_text_is_a_claim_or_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert Part.read(part.words) == part
+
+
+@each(
+    ("text", "foregone"),
+    [
+        ("train/energy_j less by 100 %", True),
+        ("train/energy_j less by 99 %", False),
+        ("train/energy_j not less by 150 %", True),
+        ("train/energy_j equal within 100 %", True),
+        ("train/energy_j more by 150 %", False),
+        ("train/energy_j not more by 1000 %", False),
+        ("train/energy_j less by 20x", False),
+        ("train/energy_j at most 0", True),
+        ("train/energy_j at least -5", True),
+        ("size/bytes at most 1", False),
+        ("test/accuracy less by 1", True),
+        ("test/accuracy not less by 2", True),
+        ("test/accuracy less by 0.99", False),
+        ("test/accuracy less by 150 %", True),
+        ("test/accuracy at least 95", True),
+        ("test/accuracy at least 1", False),
+        ("test/accuracy at least 0", True),
+        ("test/accuracy at most 1", True),
+        ("test/accuracy at most 0", False),
+        ("test/f1 at most 2", True),
+        ("val/accuracy at least 95", True),
+        ("test/loss at most -1", True),
+        ("test/loss less by 5", False),
+        ("test/r2 at least -2", False),
+        ("test/r2 at least 2", True),
+        ("test/r2 less by 1.5", False),
+        ("test/own_score at least 95", False),
+    ],
+)
+def test_a_claim_that_all_figures_meet_or_none_is_known_before_it_runs(text: str, foregone: bool) -> None:
+    assert Part.read(text).is_foregone == foregone

@@ -84,3 +84,5 @@ def test_what_nothing_can_judge_is_dropped_and_said() -> None:
     words, dropped = refuting("the joules\nwould not fall")
     assert words == "" and dropped is not None
     assert "'the joules would not fall'" in dropped and dropped.startswith("refuted_by is dropped")
+    words, dropped = refuting("test/accuracy at least 95")
+    assert words == "" and dropped is not None and "all figures meet it or none does" in dropped
