@@ -128,7 +128,8 @@ def plain(pieces: Sequence[Piece], at: int) -> tuple[float | None, int, bool]:
     if text in ("a", "an"):
         if after in _PARTS or (after in MAGNITUDES and len(after) > 2):
             return *_magnified(pieces, 1.0, at + 1), False
-        one = len(after) > 2 and (after,) in UNITS and not _counts_on(after, word_at(pieces, at + 2))
+        single = len(after) > 2 and not after.endswith("s")  # `a FLOPs reduction` has no figure
+        one = single and (after,) in UNITS and not _counts_on(after, word_at(pieces, at + 2))
         return (1.0, at + 1, True) if one else (None, at, False)
     if text in _SMALL:
         return *_magnified(pieces, *_spelt(pieces, at)), text == "one"
