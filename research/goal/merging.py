@@ -258,7 +258,7 @@ _MERGES: tuple[tuple[str, _Build], ...] = (
     (r"(?<=Z)hc(?=[=o]*[gl]q)|(?<=[aubpm])hc(?=y[qfx])|(?<=a)hc(?=yg[qfx])", lambda found: []),
     (r"(?<![qfx])n?[dua][oi]*mh(?=q)", _less_than),
     (rf"nt?(?:[{_CHANGES}][oi]*m?[yo]?|m[{_CHANGES}][yo]?)[gl]", _turned),
-    (r"nt?[kis]?(?:p[io]?)?m?[gl]", _turned),
+    (r"nt?[kis]?(?:p[io]?)?(?:mt?)?[gl]", _turned),
     (r"q[gl](?=o?p?[mP])", _or_less),
     (r"(?<![gl])q[gl]c[gl](?![qfxmcRN])", lambda found: [found[3], *found[:3]]),
     (r"(?<![gl=])q[gl](?=m[ZYH](?![o=t]*[gl]?[qfx]))", lambda found: found[::-1]),
