@@ -17,8 +17,7 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from research.memory.records import Query
-from research.memory.retrieval import Nearest
+from research.memory.retrieval import Nearest, Query
 from research.store import index as episodes
 from research.store import schema
 from research.store.store import Store

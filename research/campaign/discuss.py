@@ -14,11 +14,14 @@ from research.campaign.talk import Talk
 from research.compose.override import values_of
 from research.llm.client import Client, connect
 from research.llm.ledger import tally
-from research.memory.memory import Episode, Lesson, Memory, Query
+from research.memory.lessons import Lesson
+from research.memory.memory import Memory
+from research.memory.reading import Episode
+from research.memory.retrieval import Phase, Query
 from research.propose.proposer import State
 from research.stats.decide import ENOUGH
 from research.store.store import Store
-from research.team.brief import Brief, Phase
+from research.team.brief import Brief
 from research.team.discussion import Queued, discuss
 from research.team.judges import Judges
 from research.team.roles import Team, roles

@@ -2,15 +2,15 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import NamedTuple, final
 
 from research.compose.override import override, values_of
 from research.memory.reading import PastTrial
-from research.memory.records import Lesson
 from research.metrics import rank, words
 from research.store.index import number
-from research.types import Objective
+from research.types import Objective, Record
 
 _PAIRS = 3
 """pairs below which two options are not compared"""
@@ -19,6 +19,18 @@ _FAILED = 4
 _SHARE = 0.6
 """share of wins, or of failures, from which something is told"""
 DEFAULT = "the default"
+
+
+@final
+class Lesson(Record):
+    """What several episodes say together; made when it is read, never stored."""
+
+    sentence: str
+    wins: int
+    total: int
+    median: float | None = None
+    """median relative change of the metric, -0.12 is 12 % less; None for a lesson about failures"""
+    trial_ids: tuple[int, ...]
 
 
 class Pair(NamedTuple):
@@ -47,8 +59,9 @@ def lessons(
     runs: Sequence[PastTrial], objective: Objective | None, task: str | None, *, all_pairs: bool = False
 ) -> list[Lesson]:
     """Lessons of one task's trials, the best supported first; `all_pairs` tells also what says nothing."""
-    told = [_compared(task, objective, group) for group in _grouped(runs, objective)]
-    told += _failures(runs, task)
+    where = f" on {task}" if task else ""
+    told = [_compared(where, objective, group) for group in _grouped(runs, objective)] if objective else []
+    told += _failures(runs, where)
     kept = [lesson for lesson in told if all_pairs or _tells(lesson)]
     return sorted(kept, key=lambda lesson: (-_strength(lesson), lesson.sentence))
 
@@ -64,10 +77,10 @@ def _strength(lesson: Lesson) -> float:
     return (share + 1 / (2 * n) - math.sqrt(share * (1 - share) / n + 1 / (4 * n * n))) / (1 + 1 / n)
 
 
-def _grouped(runs: Sequence[PastTrial], objective: Objective | None) -> list[list[Pair]]:
+def _grouped(runs: Sequence[PastTrial], objective: Objective) -> list[list[Pair]]:
     """Pairs grouped by a knob and two of its options, turned so that the first option won more often."""
     groups: dict[tuple[str, str, str], list[Pair]] = {}
-    for pair in _pairs(runs, objective) if objective else ():
+    for pair in _pairs(runs, objective):
         groups.setdefault((pair.key, pair.one, pair.two), []).append(pair)
     return [
         group if sum(pair.better for pair in group) * 2 >= len(group) else list(map(_turned, group))
@@ -86,16 +99,17 @@ def _pairs(runs: Sequence[PastTrial], objective: Objective) -> Iterable[Pair]:
     A choice is told with the knobs of its group that were turned beside it, so what differs is what is told.
     """
     places: dict[SharedPart, dict[str, PastTrial]] = {}
-    for run in runs:
-        if objective.metric not in run.figures:
-            continue
+    measured = [run for run in runs if objective.metric in run.figures]
+    for run in measured:
         for key, option, rest in _readings(run.overrides):
             places.setdefault(SharedPart(run.seed, _machine(run), key, rest), {})[option] = run
-    for place, options in _with_default(places, runs, objective).items():
-        names = sorted(options)
-        for at, one in enumerate(names):
-            for two in names[at + 1 :]:
-                yield _pair(place.key, one, two, options[one], options[two], objective)
+    plain = {(run.seed, _machine(run), run.overrides): run for run in measured}
+    for place, options in places.items():
+        untouched = plain.get((place.seed, place.machine, place.rest))
+        if untouched is not None:
+            options.setdefault(DEFAULT, untouched)
+        for one, two in combinations(sorted(options), 2):
+            yield _pair(place.key, one, two, options[one], options[two], objective)
 
 
 def _readings(overrides: Sequence[str]) -> Iterable[tuple[str, str, tuple[str, ...]]]:
@@ -106,18 +120,6 @@ def _readings(overrides: Sequence[str]) -> Iterable[tuple[str, str, tuple[str, .
         if beside:
             rest = tuple(one for one in overrides if override(one).key != key and one not in beside)
             yield key, f"{text} with {' '.join(beside)}", rest
-
-
-def _with_default(
-    places: Mapping[SharedPart, dict[str, PastTrial]], runs: Sequence[PastTrial], objective: Objective
-) -> dict[SharedPart, dict[str, PastTrial]]:
-    """The trials that leave a knob alone, beside those that turn it."""
-    plain = {(run.seed, _machine(run), run.overrides): run for run in runs if objective.metric in run.figures}
-    beside = {}
-    for place, options in places.items():
-        untouched = plain.get((place.seed, place.machine, place.rest))
-        beside[place] = options if untouched is None else {DEFAULT: untouched, **options}
-    return beside
 
 
 def _machine(run: PastTrial) -> str:
@@ -131,22 +133,18 @@ def _pair(key: str, one: str, two: str, first: PastTrial, second: PastTrial, obj
     return Pair(key, one, two, better, change, (first.id, second.id))
 
 
-def _compared(task: str | None, objective: Objective | None, group: Sequence[Pair]) -> Lesson:
+def _compared(where: str, objective: Objective, group: Sequence[Pair]) -> Lesson:
     knob, one, two = group[0][:3]
     wins, median = sum(pair.better for pair in group), statistics.median(pair.change for pair in group)
-    where = f" on {task}" if task else ""
-    metric = words(objective.metric) if objective else ""
     sentence = (
         f"{knob}={one} beat {two} in {wins} of {len(group)} paired trials{where}, "
-        f"median {100 * median:+.3g} % {metric}"
+        f"median {100 * median:+.3g} % {words(objective.metric)}"
     )
     ids = tuple(sorted({number for pair in group for number in pair.ids}))
-    return Lesson(
-        sentence=sentence, task=task, key=knob, wins=wins, total=len(group), median=median, trial_ids=ids
-    )
+    return Lesson(sentence=sentence, wins=wins, total=len(group), median=median, trial_ids=ids)
 
 
-def _failures(runs: Sequence[PastTrial], task: str | None) -> list[Lesson]:
+def _failures(runs: Sequence[PastTrial], where: str) -> list[Lesson]:
     """For each knob the choice, or the side of the best split, that failed most often."""
     if not any(run.failed for run in runs):
         return []
@@ -158,12 +156,9 @@ def _failures(runs: Sequence[PastTrial], task: str | None) -> list[Lesson]:
     for key, seen in sorted(values.items()):
         for what, group in _sides(key, seen):
             failed = sum(run.failed for run in group)
-            where = f" on {task}" if task else ""
             sentence = f"{what} failed {failed} of {len(group)} times{where}"
             ids = tuple(sorted(run.id for run in group))
-            told.append(
-                Lesson(sentence=sentence, task=task, key=key, wins=failed, total=len(group), trial_ids=ids)
-            )
+            told.append(Lesson(sentence=sentence, wins=failed, total=len(group), trial_ids=ids))
     return told
 
 

@@ -12,21 +12,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any, Literal, final, get_args
 
 from construct import called
 from refusal import Refusal
-from research.memory.doubts import Doubts
-from research.memory.lessons import lessons
-from research.memory.reading import PastTrial, rows, runs, told
-from research.memory.records import NOTHING_CAME, Configured, Doubt, Episode, Lesson, Query
+from research.memory.doubts import Doubt, Doubts
+from research.memory.lessons import Lesson, lessons
+from research.memory.reading import NOTHING_CAME, Episode, PastTrial, rows, runs, told
+from research.memory.retrieval import Query
 from research.metrics import is_timed, rank, screening_objective
 from research.store import queries
 from research.store.connection import Connection
 from research.store.store import Store
-from research.types import Objective
-
-__all__ = ["Configured", "Doubt", "Episode", "Lesson", "Memory", "Query", "opened"]
+from research.types import Objective, Record
 
 Mode = Literal["on", "off", "placebo"]
 Find = Callable[[Store, Query], Sequence[Episode]]
@@ -34,6 +33,16 @@ _DEFAULT = "research.memory.retrieval.Nearest"
 _NOTHING: dict[str, int | None] = {"repeats": 0, "refused": 0, "probed": 0, "ended": 0, "false": None}
 _OUTCOME = ("word", "figures", "said", "trial_ids")
 """of an episode: what a placebo takes from another"""
+
+
+@final
+class Configured(Record):
+    """A configuration that kept the bounds on a task."""
+
+    task: str
+    overrides: tuple[str, ...]
+    value: float
+    """mean of the objective's metric over its seeds"""
 
 
 @final
@@ -63,7 +72,7 @@ class Memory:
         if self.mode == "off" or query.task is None:
             return ()
         wanted = None if query.objective is None else screening_objective(query.objective)
-        past = runs(self._store, _keys(wanted), task=query.task)
+        past = runs(self._store, wanted.metrics if wanted else (), task=query.task)
         wanted = wanted and _beside_default(wanted, past)
         taught = lessons(past, wanted, query.task)[: query.count]
         if self.mode == "placebo":
@@ -84,7 +93,7 @@ class Memory:
         if self.mode == "off":
             return []
         wanted = screening_objective(objective)
-        good = configured(runs(self._store, _keys(wanted), but=data), wanted)
+        good = configured(runs(self._store, wanted.metrics, but=data), wanted)
         return _dealt(good, self._seed) if self.mode == "placebo" else good
 
     def facts(self) -> dict[str, Any]:
@@ -95,10 +104,6 @@ class Memory:
         """Close the other database, if memory reads one."""
         if self._store is not self._own:
             self._store.close()
-
-
-def _keys(wanted: Objective | None) -> tuple[str, ...]:
-    return () if wanted is None else (wanted.metric, *(bound.metric for bound in wanted.constraints))
 
 
 def _beside_default(objective: Objective, runs: Sequence[PastTrial]) -> Objective:
@@ -165,18 +170,9 @@ def _task(
     objective = _beside_default(objective, groups.get((), ()))
     ranks = {overrides: rank(objective, mean) for overrides, mean in means.items()}
     kept = sorted((place, overrides) for overrides, (broken, place) in ranks.items() if broken == 0)
-    if not kept:
-        return []
-    best, worst = kept[0][0], kept[-1][0]
     return [
-        Configured(
-            task=task,
-            overrides=overrides,
-            value=means[overrides][objective.metric],
-            regret=(value - best) / (worst - best) if worst > best else 0.0,
-            trial_ids=tuple(sorted(run.id for run in groups[overrides])),
-        )
-        for value, overrides in kept
+        Configured(task=task, overrides=overrides, value=means[overrides][objective.metric])
+        for _, overrides in kept
     ]
 
 
@@ -227,13 +223,10 @@ def _shuffled(runs: Sequence[PastTrial], seed: int) -> list[PastTrial]:
 
 def _dealt(configurations: Iterable[Configured], seed: int) -> list[Configured]:
     """The same configurations of each task with their values dealt anew."""
-    tasks: dict[str, list[Configured]] = {}
-    for configuration in configurations:
-        tasks.setdefault(configuration.task, []).append(configuration)
-    crossed = []
-    for task, known in tasks.items():
-        order = list(known)
-        random.Random(f"{seed} {task}").shuffle(order)
-        for configuration, other in zip(known, order, strict=True):
-            crossed.append(configuration.model_copy(update={"value": other.value, "regret": other.regret}))
-    return crossed
+    dealt = []
+    for task, known in groupby(configurations, key=lambda one: one.task):
+        own = list(known)
+        values = [one.value for one in own]
+        random.Random(f"{seed} {task}").shuffle(values)
+        dealt += [one.model_copy(update={"value": value}) for one, value in zip(own, values, strict=True)]
+    return dealt

@@ -4,10 +4,9 @@ import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final, get_args
+from typing import Any, Literal, final, get_args
 
 from research.compose.override import keys_of, override
-from research.memory.records import Episode, Kind
 from research.metrics import is_carbon, is_test, is_timed, screening_objective
 from research.space.knobs import own
 from research.stats.comparable import instrument, sound
@@ -16,7 +15,39 @@ from research.store.connection import Connection
 from research.store.index import turned
 from research.store.states import BROKEN
 from research.store.store import Store
-from research.types import Objective, Result
+from research.types import Objective, Record, Result
+
+Kind = Literal["insight", "proposal", "trial"]
+
+
+@final
+class Episode(Record):
+    """One configuration that was proposed or run before, as its rows tell it now: no test figures."""
+
+    id: str
+    """what a proposal cites it by: `insight 3`, `proposal 12` or `trial 40`"""
+    kind: Kind
+    task: str | None
+    overrides: tuple[str, ...]
+    word: str
+    """the verdict where there is one, else the status: supported, refuted, open, screened, failed, done"""
+    figures: dict[str, float] = {}
+    """means over the trials that chose it: costs, and scores of the validation split"""
+    said: str = ""
+    """the hypothesis, or why the trial failed: untrusted text"""
+    trial_ids: tuple[int, ...] = ()
+    relevance: float = 0.0
+    """what the retrieval made of it, higher is closer; comparable within one answer only"""
+
+
+NOTHING_CAME = frozenset(
+    (
+        *("queued", "proposed", "running", "dropped", "refused", "repeat", "interrupted", "waiting"),
+        *("infrastructure", "lost", "hung", "timeout"),
+    )
+)
+"""words of episodes of which nothing came: what waits or was never run teaches nothing"""
+
 
 _SHOWN = (
     "val/accuracy",
@@ -92,8 +123,7 @@ def shown(objective: Objective | None) -> tuple[str, ...]:
     """The metrics that may be told of an episode: never one of the test split."""
     if objective is None:
         return _SHOWN
-    watched = screening_objective(objective)
-    own = (watched.metric, *(bound.metric for bound in watched.constraints))
+    own = screening_objective(objective).metrics
     return tuple(key for key in dict.fromkeys([*own, *_SHOWN]) if not is_test(key))
 
 

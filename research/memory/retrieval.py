@@ -7,16 +7,20 @@ store.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import final
+from typing import Literal, final
 
-from research.compose.override import values_of
-from research.memory.reading import Configuration, IndexRow, found, told
-from research.memory.records import NOTHING_CAME, Episode, Query, fit
+from pydantic import Field
+
+from research.compose.override import override, values_of
+from research.memory.reading import NOTHING_CAME, Configuration, Episode, IndexRow, Kind, found, told
 from research.metrics import screening
 from research.store.index import Term, kind_mark, mark, matching, near, number, turned, words
 from research.store.store import Store
+from research.types import Objective, Record
+
+Phase = Literal["planning", "architecture", "optimization", "evaluation"]
 
 _EACH = 10
 """candidates for each thing that is shared, those of which nothing came included"""
@@ -25,6 +29,21 @@ _WORDS, _KNOBS = 10, 8
 _ORDER = {"insight": 0, "proposal": 1, "trial": 2}
 TASK, METRIC, REGION, WORDS, PHASE = 3.0, 1.0, 2.0, 2.0, 1.0
 """what each part of a match is worth; the region and the words are shares of what was asked for"""
+
+
+@final
+class Query(Record):
+    """What is looked for; whatever is left out does not matter."""
+
+    task: str | None = None
+    """the data set, as in `data=digits`"""
+    objective: Objective | None = None
+    overrides: tuple[str, ...] = ()
+    """a configuration: episodes near it are looked for"""
+    words: str = ""
+    """any text, for example a hypothesis: never query syntax"""
+    phase: Phase | None = None
+    count: int = Field(default=6, ge=0, le=50)
 
 
 @final
@@ -97,7 +116,7 @@ def _relevance(row: IndexRow, query: Query, own: Mapping[str, str], said: float 
         return 0.0
     if query.objective is not None and row.metric is not None:
         shared += METRIC * (screening(row.metric) == screening(query.objective.metric))
-    return shared + PHASE * fit(query.phase, row.kind, row.overrides)
+    return shared + PHASE * _fit(query.phase, row.kind, row.overrides)
 
 
 def likeness(one: Mapping[str, str], two: Mapping[str, str]) -> float:
@@ -129,3 +148,27 @@ def _configurations(ranked: Sequence[tuple[float, IndexRow]]) -> list[Configurat
         trials = sorted({row.number for _, row in group}) if teller.kind == "trial" else ()
         best.append((group[0][0], teller, trials))
     return best
+
+
+_KINDS: dict[Phase, Mapping[Kind, float]] = {
+    "planning": {"insight": 1.0, "proposal": 0.6, "trial": 0.2},
+    "architecture": {"insight": 0.5, "proposal": 0.5, "trial": 0.3},
+    "optimization": {"insight": 0.5, "proposal": 0.5, "trial": 0.4},
+    "evaluation": {"insight": 1.0, "proposal": 0.3, "trial": 0.1},
+}
+_GROUPS: dict[Phase, frozenset[str]] = {
+    "architecture": frozenset({"model", "compress"}),
+    "optimization": frozenset({"optimizer", "scheduler", "budget", "trainer", "loss"}),
+}
+
+
+def _fit(phase: Phase | None, kind: Kind, overrides: Iterable[str]) -> float:
+    """How well an episode serves a phase, 0 to 1: by what it is, and by the groups that it turned."""
+    if phase is None:
+        return 0.0
+    groups = [override(text).group for text in overrides]
+    wanted = _GROUPS.get(phase)
+    if wanted is None:
+        return _KINDS[phase][kind]
+    share = sum(group in wanted for group in groups) / len(groups) if groups else 0.0
+    return (_KINDS[phase][kind] + share) / 2

@@ -14,8 +14,9 @@ from research.llm.client import Client, LlmUnavailable
 from research.llm.dialogue import Dialogue, ask_for
 from research.llm.ledger import CapReached
 from research.llm.prompt import RULE
+from research.memory.retrieval import Phase
 from research.team import forms
-from research.team.brief import Part, Phase
+from research.team.brief import Part
 from research.team.forms import shape
 from research.types import Record
 

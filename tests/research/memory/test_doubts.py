@@ -5,8 +5,7 @@ import random
 
 import pytest
 
-from research.memory.doubts import Failures, identity
-from research.memory.features import Columns, flat
+from research.memory.doubts import Columns, Failures, flat, identity
 
 
 def cases(count: int, seed: int = 0) -> tuple[list[dict], list[bool]]:

@@ -11,7 +11,7 @@ from empty_stores import laid
 from past import ENERGY, proposed, sprint, trial
 from research.memory.memory import configured, opened
 from research.memory.reading import PastTrial, runs
-from research.memory.records import Query
+from research.memory.retrieval import Query
 from research.space.gate import Space
 from research.store.index import turned
 from research.store.store import Store

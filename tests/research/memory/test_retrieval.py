@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from past import ENERGY, insight, proposed, sprint, trial
 from refusal import Refusal
-from research.memory.records import Query
-from research.memory.retrieval import Nearest, likeness
+from research.memory.retrieval import Nearest, Query, likeness
 from research.store import index, schema
 from research.store.index import words
 from research.store.store import Store

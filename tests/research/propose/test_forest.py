@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from research.compose.override import values_of
-from research.memory.records import Configured
+from research.memory.memory import Configured
 from research.propose.forest import START, Forest
 from research.propose.proposer import Proposer, Seen, State
 from research.propose.random import Random

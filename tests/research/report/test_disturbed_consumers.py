@@ -16,7 +16,7 @@ from research.campaign.halving import Halving
 from research.memory.lessons import lessons
 from research.memory.memory import configured, opened
 from research.memory.reading import runs
-from research.memory.records import Query
+from research.memory.retrieval import Query
 from research.report.arms import ArmNames, arms_table
 from research.report.pictures import costs_among, curve, front_of, fronts
 from research.run import sweep_table

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 
 from claiming import KEY, ask, keys, mine
 from refusal import Refusal
-from research.memory.records import Query
-from research.memory.retrieval import Nearest
+from research.memory.retrieval import Nearest, Query
 from research.store import backup, migrations
 from research.store.schema import metadata
 from research.store.store import Store

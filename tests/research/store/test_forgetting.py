@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from past import insight, proposed, sprint, trial
 from refusal import Refusal
 from research.memory.memory import opened
-from research.memory.records import Query
+from research.memory.retrieval import Query
 from research.store import leases, schema
 from research.store.forgetting import Forget, Forgotten, forget
 from research.store.store import Store

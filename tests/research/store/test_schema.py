@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from claiming import ask, keys, mine
 from past import insight, proposed, sprint
 from refusal import Refusal
-from research.memory.records import Query
-from research.memory.retrieval import Nearest
+from research.memory.retrieval import Nearest, Query
 from research.store import migrations, promises, schema
 from research.store.claims import refuse_edited, wanted
 from research.store.columns import Json, Words
