@@ -22,7 +22,6 @@ from refusal import Refusal
 RENAMED = {
     "models.budget": "models.training.budget",
     "models.callbacks": "models.training.callbacks",
-    "models.callbacks.halving.Halving": "models.training.callbacks.halving.HalvingStop",
     "models.energy.Meter": "models.energy.meter.Meter",
     "models.loggers": "models.training.loggers",
     "models.losses": "models.training.objective",
@@ -30,6 +29,10 @@ RENAMED = {
     "models.training.callbacks.halving.Halving": "models.training.callbacks.halving.HalvingStop",
     "models.training.losses": "models.training.objective",
     "research.episodes": "research.memory",
+    "research.propose.neighbour": "research.propose.direct",
+    "research.propose.pattern": "research.propose.direct",
+    "research.propose.random": "research.propose.direct",
+    "research.propose.recipes": "research.propose.portfolio",
     "research.proposers": "research.propose",
     "research.proposers.cmaes": "research.propose.sampler",
     "research.proposers.gp": "research.propose.sampler",
@@ -52,7 +55,6 @@ _COMMENT = re.compile(r"(?m)^\s*#.*$")
 _FINDERS = "hydra.utils.get_"
 _OWN = "models.own."
 """what makes something of what a person has named as its `target`"""
-_INTERPOLATED = "${"
 _trusted: set[str] = set()
 """beside those of `conf/`: of this command's own options and of what was typed, as they are called now"""
 
@@ -70,7 +72,7 @@ def renamed(node: Any) -> Any:
 def _now(target: str) -> str:
     ends = [old for old in RENAMED if f"{target}.".startswith(f"{old}.")]
     old = max(ends, key=len, default="")
-    return RENAMED[old] + target.removeprefix(old) if old else target
+    return _now(RENAMED[old] + target.removeprefix(old)) if old else target
 
 
 def targets(node: Any) -> Iterator[Any]:
@@ -181,9 +183,8 @@ def called(target: Any) -> Any:
     except Exception as error:
         # A module of a person's own may end in anything when it is imported.
         kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
-        whose = f": {_now(target).partition('.')[0]} is the lab's own, so call yours otherwise" * _within(
-            target
-        )
+        first = _now(target).partition(".")[0]
+        whose = f": {first} is the lab's own, so call yours otherwise" if _within(target) else ""
         looked = "" if whose else f", looked for in {Path.cwd()} and in what is installed"
         raise Refusal(
             f"{target} cannot be imported: {kind}{' '.join(str(error).split())}{whose}{looked}."
@@ -281,7 +282,7 @@ def _by_hydra(node: dict[str, Any], recursive: bool) -> Any:
     from hydra.utils import instantiate
 
     # Hydra would look it up, in the environment for one.
-    if any(_INTERPOLATED in text for text in _texts(node)):
+    if any("${" in text for text in _texts(node)):
         raise Refusal(f"A text with ${{ cannot be handed to {node['_target_']}: write the value itself.")
     try:
         built = instantiate(node, _convert_="all", _recursive_=recursive)

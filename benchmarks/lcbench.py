@@ -33,10 +33,9 @@ import yaml  # noqa: E402  the script runs from any folder
 from lcbench_tasks import NOTHING, Earlier, Surrogate, shuffled  # noqa: E402
 
 from research.propose.bandit import Bandit, gain  # noqa: E402
-from research.propose.pattern import Pattern  # noqa: E402
+from research.propose.direct import Pattern, Random  # noqa: E402
 from research.propose.portfolio import Portfolio  # noqa: E402
 from research.propose.proposer import Proposer, Seen  # noqa: E402
-from research.propose.random import Random  # noqa: E402
 from research.propose.sampler import Cmaes, Gp, Tpe  # noqa: E402
 from research.stats.intervals import summary  # noqa: E402
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from research.compose.override import values_of
+from research.propose.direct import Random
 from research.propose.proposer import State
-from research.propose.random import Random
 from research.types import Objective
 
 OBJECTIVE = Objective(metric="val/accuracy", direction="max")

@@ -88,7 +88,7 @@ BEFORE = {
     "models.training.losses.CrossEntropy": "models.training.objective.CrossEntropy",
     "research.episodes.retrieval.Nearest": "research.memory.retrieval.Nearest",
     "research.proposers.llm.LlmProposer": "research.propose.model.LlmProposer",
-    "research.proposers.pattern.Pattern": "research.propose.pattern.Pattern",
+    "research.proposers.pattern.Pattern": "research.propose.direct.Pattern",
     "research.proposers.tpe.Tpe": "research.propose.sampler.Tpe",
 }
 """what a configuration of the version before this house called -> what it is called now"""

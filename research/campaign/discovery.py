@@ -20,7 +20,7 @@ from research.compose.compose import at, holds
 from research.compose.override import Odd, read
 from research.metrics import is_energy, shown, words
 from research.page import put
-from research.propose.recipes import plain
+from research.propose.portfolio import plain
 from research.space.gate import Space
 from research.stats.claims import Claim, Part
 from research.stats.draws import KEY

@@ -134,13 +134,17 @@ class Dimensions:
                 chosen[key] = "null" if values[-1][0].toggle else values[-1][1]
         return drawn
 
+    def filled(self, texts: Mapping[str, str]) -> Drawn:
+        """The draw with these texts by the names of dimensions, and the others as the control has them."""
+        return self.walk(lambda axis: texts.get(axis.name, axis.default))
+
     def default(self) -> Drawn:
         """The control."""
         return list(self._default)
 
     @cached_property
     def _default(self) -> Drawn:
-        return self.walk(lambda axis: axis.default)
+        return self.filled({})
 
     def choose(self, rng: random.Random, metric: str, kept: Drawn | None = None) -> set[str]:
         """Names of a few dimensions of `kept`, or of the control, by lot; sizes oftener for a cost.

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 from research.compose.override import values_of
 from research.metrics import is_ratio, rank, shortfalls
 from research.propose.dimensions import Dimension, Dimensions, Drawn, typed
-from research.propose.neighbour import neighbours
+from research.propose.direct import neighbours
 from research.propose.portfolio import Regrets, elsewhere
-from research.propose.proposer import Proposer, Seen, State
-from research.propose.random import claim
+from research.propose.proposer import Proposer, Seen, State, claim
 from research.propose.trees import Trees, grown
 from research.types import Proposal
 

@@ -1,21 +1,24 @@
-"""What was best on other tasks: a few configurations that complement each other, tried before any search."""
+"""What is worth trying before any search: recipes that people kept, and what was best on other tasks."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from research.compose.override import values_of
+import yaml
+
+from research.compose.override import flat, spelt, values_of
 from research.metrics import is_ratio
 from research.propose.dimensions import Dimensions, typed
-from research.propose.proposer import Proposer, State
-from research.propose.random import claim
+from research.propose.proposer import Proposer, State, claim
 from research.stats.decide import critical
 from research.types import Objective, Proposal
 
 if TYPE_CHECKING:
     from research.memory.memory import Memory
 
+_NOT_PROPOSED = {"defaults", "seed", "name", "tags", "score", "question", "study", "launcher", "hydra"}
 SIZE = 5
 """configurations of a portfolio"""
 _TASKS = 4
@@ -24,6 +27,65 @@ _TASKS = 4
 Name = TypeVar("Name", bound=Hashable)
 Regrets = Mapping[str, Mapping[Name, float]]
 """task -> configuration -> normalised regret: 0 is the best known there, 1 the worst"""
+
+
+@final
+class Recipes(Proposer):
+    """Each recipe once, written out as the plain overrides that it stands for, if the gate lets those in.
+
+    Many recipes fix what is nobody's to turn in a search, as a budget; they are not proposed.
+    """
+
+    name = "recipes"
+    first = True
+
+    def __init__(
+        self,
+        conf: Path,
+        vocabulary: dict[str, Any],
+        fixed: tuple[str, ...],
+        check: Callable[[list[str]], Sequence[str]],
+    ) -> None:
+        """`check` is the gate: complaints about overrides."""
+        self._fixed = values_of(fixed)
+        self._dimensions = Dimensions(vocabulary, fixed)
+        recipes = (plain(path) for path in sorted((conf / "experiment").glob("*.yaml")))
+        rests = [self._rest(overrides) for overrides in recipes if self._fits(overrides)]
+        self._left = [rest for rest in rests if rest and not check(list(rest))]
+
+    def ask(self, state: State) -> Proposal | None:
+        """The next recipe, less what is fixed anyway or does not act; None after the last.
+
+        Beside a control stopped at the bound it trains as long as that one, unless it says how long: with the
+        control's own length no other change is cheaper.
+        """
+        if not self._left:
+            return None
+        recipe = self._left.pop(0)
+        stopped = state.stopped.overrides if state.stopped else ()
+        own = any(text.startswith("budget.") for text in recipe)
+        length = () if own else tuple(text for text in stopped if text.startswith("budget."))
+        return claim((*recipe, *length), state, self.name)
+
+    def _fits(self, overrides: dict[str, str]) -> bool:
+        """A recipe fits when it does not set otherwise what the goal or the person has fixed."""
+        return all(self._fixed.get(key, value) == value for key, value in overrides.items())
+
+    def _rest(self, overrides: dict[str, str]) -> tuple[str, ...]:
+        return self._dimensions.acting(
+            [f"{key}={value}" for key, value in overrides.items() if key not in self._fixed]
+        )
+
+
+def plain(path: Path) -> dict[str, str]:
+    """The choices and values of a recipe, key -> text, without its seeds, names and question."""
+    content = yaml.safe_load(path.read_text()) or {}
+    choices: dict[str, str] = {}
+    for entry in content.get("defaults", []):
+        if isinstance(entry, dict):
+            group, option = next(iter(entry.items()))
+            choices[group.removeprefix("override ").lstrip("/")] = spelt(option)
+    return choices | flat({key: value for key, value in content.items() if key not in _NOT_PROPOSED})
 
 
 @final

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from refusal import Refusal
+from research.metrics import words
+from research.stats.claims import refutation
 from research.types import STOPPED, Objective, Proposal, Record, VerdictWord
 
 SeenStatus = Literal["done", "failed", "refused", "repeat"]
@@ -80,6 +82,20 @@ class Proposer(ABC):
         return {}
 
 
+def claim(overrides: tuple[str, ...], state: State, proposer: str) -> Proposal:
+    """A sampler's proposal: the claim that these overrides improve what the goal asks for."""
+    verb = "lowers" if state.objective.direction == "min" else "raises"
+    what = ", ".join(overrides) or "the control"
+    return Proposal(
+        hypothesis=f"{what} {verb} {words(state.objective.metric)} against the control.",
+        overrides=overrides,
+        metric=state.objective.metric,
+        direction=state.objective.direction,
+        refuted_by=refutation(state.objective),
+        proposer=proposer,
+    )
+
+
 Make = Callable[..., Proposer]
 
 
@@ -114,11 +130,6 @@ def _wanted(make: Make, at_hand: Mapping[str, Any]) -> dict[str, Any] | None:
     unknown = [name for name in names if name not in at_hand]
     if unknown:
         raise Refusal(f"A proposer asks for {unknown[0]}: it can have {', '.join(at_hand)}.")
-    return (
-        None
-        if any(at_hand[name] is None for name in names)
-        else {
-            **{name: at_hand[name] for name in names},
-            **more,
-        }
-    )
+    if any(at_hand[name] is None for name in names):
+        return None
+    return {name: at_hand[name] for name in names} | more

@@ -9,8 +9,7 @@ from typing import Any, final
 
 from research.metrics import is_ratio, shortfalls
 from research.propose.dimensions import Dimension, Dimensions, Drawn, typed
-from research.propose.proposer import Proposer, Seen, State
-from research.propose.random import claim
+from research.propose.proposer import Proposer, Seen, State, claim
 from research.types import Proposal
 
 _START = 6

@@ -16,8 +16,8 @@ from research.campaign.charter import Charter, Confirm, Promote, Screen
 from research.campaign.sprint import Sprint
 from research.campaign.study import conduct
 from research.goal.goal import Goal
+from research.propose.direct import Random
 from research.propose.proposer import Proposer, Seen, State
-from research.propose.random import Random
 from research.propose.sampler import Tpe
 from research.report.findings import Findings
 from research.run.lines import Lines

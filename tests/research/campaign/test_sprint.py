@@ -9,7 +9,7 @@ import pytest
 from campaign_lab import Findings, Lab, Scripted, energy, flat, opened
 from refusal import Refusal
 from research.campaign.charter import Screen
-from research.propose.random import Random
+from research.propose.direct import Random
 from research.report.cost import used
 from research.types import Objective
 

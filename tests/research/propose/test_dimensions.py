@@ -16,12 +16,10 @@ from research.compose.override import keys_of, override, scalar, values_of
 from research.compose.trees import parsed, text_of
 from research.metrics import rank
 from research.propose.dimensions import Dimensions, typed
+from research.propose.direct import Pattern, Random
 from research.propose.idle import Idle
-from research.propose.pattern import Pattern
-from research.propose.portfolio import Portfolio
+from research.propose.portfolio import Portfolio, Recipes
 from research.propose.proposer import Proposer, Seen, State
-from research.propose.random import Random
-from research.propose.recipes import Recipes
 from research.propose.sampler import Cmaes, Tpe
 from research.space.domain import Scope, read
 from research.space.gate import Space

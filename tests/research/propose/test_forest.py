@@ -9,9 +9,9 @@ import pytest
 
 from research.compose.override import values_of
 from research.memory.memory import Configured
+from research.propose.direct import Random
 from research.propose.forest import START, Forest
 from research.propose.proposer import Proposer, Seen, State
-from research.propose.random import Random
 from research.propose.trees import grown
 from research.types import Constraint, Objective
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from research.compose.override import values_of
 from research.propose.dimensions import Dimensions
-from research.propose.neighbour import STRIDES, Neighbour, neighbours
+from research.propose.direct import STEPS, Neighbour, neighbours
 from research.propose.proposer import Seen, State
 from research.types import Objective
 
@@ -76,7 +76,7 @@ def test_from_any_place_a_step_turns_one_thing(seed: int) -> None:
         assert len(turned) == 1 and all(axis.holds(text) for axis, text in moved)
         if not turned[0].values:
             place = abs(turned[0].place(dict(moved)[turned[0]]) - turned[0].place(now[turned[0]]))
-            assert place <= max(STRIDES[0] + 0.01, 0.5), "a whole number goes by one, of two here"
+            assert place <= max(STEPS[0] + 0.01, 0.5), "a whole number goes by one, of two here"
 
 
 def test_where_the_best_has_no_step_left_the_next_best_has() -> None:

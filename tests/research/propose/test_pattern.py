@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from campaign_lab import Lab, Scripted, energy, opened
-from research.propose.pattern import Pattern
+from research.propose.direct import Pattern
 from research.propose.proposer import Seen, State
 from research.types import Objective
 

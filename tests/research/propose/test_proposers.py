@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from research.compose.override import values_of
 from research.propose.dimensions import Dimensions, typed
+from research.propose.direct import Neighbour, Random, Uniform
 from research.propose.forest import Forest
-from research.propose.neighbour import Neighbour
+from research.propose.portfolio import Recipes, plain
 from research.propose.proposer import Proposer, Seen, State
-from research.propose.random import Random, Uniform
-from research.propose.recipes import Recipes, plain
 from research.propose.sampler import Tpe
 from research.space.gate import Space
 from research.types import Objective, Proposal

@@ -8,9 +8,9 @@ import pytest
 from campaign_lab import Lab, energy, opened
 from research.compose.override import override, values_of
 from research.metrics import rank
+from research.propose.direct import Random
 from research.propose.model import ENOUGH, importances
 from research.propose.proposer import Proposer, Seen, State
-from research.propose.random import Random
 from research.propose.sampler import Cmaes, Gp, Sampler, Tpe
 from research.types import Constraint, Objective, Proposal
 

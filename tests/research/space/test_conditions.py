@@ -11,8 +11,7 @@ from refusal import Refusal
 from research.compose.compose import Resolved
 from research.compose.override import keys_of
 from research.compose.trees import text_of
-from research.propose.proposer import State
-from research.propose.random import claim
+from research.propose.proposer import State, claim
 from research.space.conditions import condition, constraint
 from research.space.gate import Space
 from research.space.knobs import load

@@ -62,7 +62,7 @@ def test_memory_is_at_hand_where_it_is_on_and_has_its_doubts(room: Room, mode: s
         list(room.run([Job(room.lab.space.resolve(typed), typed)]))
     Remembers.given.clear()
     sources = {"recalls": {"_target_": f"{__name__}.Remembers", "_partial_": True}}
-    sources["random"] = {"_target_": "research.propose.random.Random", "_partial_": True}
+    sources["random"] = {"_target_": "research.propose.direct.Random", "_partial_": True}
     with room.campaign("suggest", count=3, memory=mode) as campaign:
         campaign.config["proposer"].update(sources=sources, shares={"recalls": 0.9, "random": 0.1})
         campaign.config["memory"]["doubts"] = {"most_false": 0.1, "probe": 0.0}
