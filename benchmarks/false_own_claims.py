@@ -54,11 +54,6 @@ class PaperBench:
     tested: list[tuple[str, VerdictWord]] = field(default_factory=list)
     """what proposals said would refute them, and what came of it"""
 
-    @property
-    def spend(self) -> "PaperBench":
-        """What is left to spend, of which this bench has no end."""
-        return self
-
     def short(self, price: Price) -> None:
         """All can be paid."""
 
@@ -137,7 +132,7 @@ def any_false(said: Sequence[str], effect: Effect, rng: np.random.Generator, n: 
     """
     names = [(f"arm={sprint}{letter}",) for sprint in range(SPRINTS) for letter in "ab"]
     bench, question, claims = PaperBench(rng, dict.fromkeys(names, effect)), PaperQuestion(), cycle(said)
-    settings: Any = (bench, Confirm(seeds=n, looks=LOOKS), question, lambda seconds: None)
+    settings: Any = (bench, Confirm(seeds=n, looks=LOOKS), question)
     own, words = OwnClaims(*settings), list[VerdictWord]()
     for first, second in zip(names[::2], names[1::2], strict=True):
         control = Arm(())

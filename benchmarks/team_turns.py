@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, final
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "labs")]
 
-from research.propose.lanes import lane_of  # noqa: E402
+from research.propose.proposer import lane_of  # noqa: E402
 from research.store.store import Store  # noqa: E402
 from research.team.discussion import PROPOSER  # noqa: E402
 from team_lab import TeamServer  # noqa: E402  the script runs from any folder

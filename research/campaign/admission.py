@@ -7,8 +7,7 @@ from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.rows import Rows
-from research.propose.lanes import Lane, lane_of
-from research.propose.proposer import Seen, SeenStatus
+from research.propose.proposer import Lane, Seen, SeenStatus, lane_of
 from research.team.judges import Judges
 from research.team.review import Facts, Opinion, Revised, Thresholds, neighbourhood, panel
 from research.types import Objective, Proposal

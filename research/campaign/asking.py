@@ -12,8 +12,17 @@ from research.campaign.talk import Talk
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
 from research.propose.bandit import Bandit
-from research.propose.lanes import Lane, Lanes, view
-from research.propose.proposer import Proposer, Seen, SeenStatus, State
+from research.propose.proposer import (
+    CONTROL,
+    InLane,
+    Lane,
+    Proposer,
+    Seen,
+    SeenStatus,
+    State,
+    lane_of,
+    view,
+)
 from research.stats.intervals import summary
 from research.team.discussion import PROPOSER, Queued
 from research.team.judges import Judges
@@ -30,7 +39,6 @@ _SILENT = 3
 class Proposers:
     """The proposers of one sprint in their turns."""
 
-    turns: Bandit | Lanes
     bandits: Mapping[Lane, Bandit]
     """lane -> who is next in it; the team's alone where none runs beside it"""
     all: Sequence[Proposer]
@@ -41,6 +49,14 @@ class Proposers:
     def lanes(self) -> bool:
         """Whether a lane without the model runs beside the team's."""
         return len(self.bandits) > 1
+
+    def of(self, name: str) -> Bandit:
+        """The turns of a proposer's lane."""
+        return self.bandits[lane_of(name)]
+
+    def facts(self) -> dict[str, dict[str, float]]:
+        """Per source and lane: turns, gain, joules and its part of its lane's turns to come."""
+        return {name: told for bandit in self.bandits.values() for name, told in bandit.facts().items()}
 
     def waiting(self, lane: Lane) -> int:
         """Proposals that were accepted for a lane and have been promised a turn."""
@@ -67,15 +83,23 @@ class Proposers:
 def in_turn(
     proposers: Sequence[Proposer], control: Sequence[Proposer], shares: Mapping[str, float], seed: int
 ) -> Proposers:
-    """The turns of `proposers`; with a model among them also of `control`, the same sources without it."""
+    """The turns of `proposers`; with a model among them also of `control`, the same sources without it.
+
+    Raises what `Bandit` raises.
+    """
     wrapped = [Queued(one) if one.name == PROPOSER else one for one in proposers]
     queue = next((one for one in wrapped if isinstance(one, Queued) and shares.get(one.name, 0) > 0), None)
     other = [one for one in control if one.name != PROPOSER and shares.get(one.name, 0) > 0]
     if queue is None or not other:
-        bandit = Bandit(wrapped, shares, seed=seed)
-        return Proposers(bandit, {"team": bandit}, wrapped, queue)
-    both = Lanes(wrapped, other, dict(shares), seed=seed)
-    return Proposers(both, both.bandits, both.proposers, queue)
+        return Proposers({"team": Bandit(wrapped, shares, seed=seed)}, wrapped, queue)
+    team = [InLane(one, "team") for one in wrapped]
+    beside = [InLane(one, "control") for one in other]
+    control_shares = {CONTROL + name: share for name, share in shares.items()}
+    bandits: dict[Lane, Bandit] = {
+        "team": Bandit(team, shares, seed=seed),
+        "control": Bandit(beside, control_shares, seed=seed),
+    }
+    return Proposers(bandits, [*team, *beside], queue)
 
 
 @final
@@ -119,15 +143,18 @@ class Asking:
 
     def __init__(
         self,
-        turns: Bandit | Lanes,
+        turns_of: Callable[[str], Bandit],
         proposers: Sequence[Proposer],
         admission: Admission,
         judges: Judges | None,
         state: Callable[[], State],
         notes: list[str],
     ) -> None:
-        """`state` is what proposers may know now; to `notes` is added who stopped proposing, and why."""
-        self._turns, self._proposers, self._admission = turns, tuple(proposers), admission
+        """`turns_of` gives the turns of a proposer by its name; `state` is what proposers may know now.
+
+        To `notes` is added who stopped proposing, and why.
+        """
+        self._turns_of, self._proposers, self._admission = turns_of, tuple(proposers), admission
         self._judges, self._state, self._notes = judges, state, notes
         self._silent: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -164,12 +191,12 @@ class Asking:
                 self.refused[admitted.reason] += 1
                 self.tell(proposal, admitted.status, {}, admitted.reason, (proposer,))
         except (LlmUnavailable, CapReached) as reason:
-            self._turns.leave(proposer)
+            self._turns_of(proposer.name).leave(proposer)
             self._noted(proposer, str(reason))
             return None
         self._silent[proposer.name] += 1
         if self._silent[proposer.name] >= _SILENT:
-            self._turns.rest(proposer)
+            self._turns_of(proposer.name).rest(proposer)
             self._noted(proposer, "it has nothing new")
         return None
 

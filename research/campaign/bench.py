@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, final
 
-from research.campaign.budget import NO_PRICE, Expected, Price, Spend
+from research.campaign.budget import NO_PRICE, Expected, Price, Spend, Timeboxes
 from research.campaign.halving import ends_alike
 from research.campaign.trials import REPEATS, Quiet, Sharing, Typed
 from research.compose.override import keys_of
@@ -54,8 +54,8 @@ class Bench:
     ) -> None:
         """`fixed` are the overrides of every trial; `quiet` and the keys of `harness` change no result.
 
-        Seeds from `fresh` on draw their own split, where the data can be drawn anew: they confirm. `watched`
-        are the metrics that decide: a trial of which a busy machine disturbed one is run again. Costs are
+        Seeds from `fresh` on draw their own split, where the data can be drawn anew: they confirm. A trial is
+        run again where a busy machine disturbed one of the `watched` metrics, which decide. Costs are
         predicted from what the database held when the sprint was `opened`, and from its own trials. Others
         may run trials as its `launcher` says; without one nobody may.
         """
@@ -66,10 +66,11 @@ class Bench:
         self._busy, self._sharing, self._alone = Quiet(watched), Sharing(launcher, watched), False
         since = time.time() if opened is None else opened
         self.expected = Expected(store, since, lambda: self.config((), 0))
-        """what trials are predicted to cost"""
         self._ended: dict[Key, Trial] | None = None
         self._results: dict[int, Result] = {}
         self._spared: dict[str, list[str]] = {}
+        self.boxes = Timeboxes(math.inf)
+        """the sprint's; those of no sprint never end"""
         self.until: float | None = None
         """when its trials must end by `time.monotonic`: what runs then is interrupted, the rest not begun"""
 
@@ -96,6 +97,10 @@ class Bench:
         new = [arm for (arm, _), known in self._found(pairs).items() if known is None]
         each = {id(arm): self._each(arm) for arm in new}
         return functools.reduce(Price.plus, (each[id(arm)] for arm in new), NO_PRICE)
+
+    def short(self, price: Price, later: Price = NO_PRICE, spare_s: float = 0.0) -> str | None:
+        """Why a price cannot be paid and leave `later` in the budget and `spare_s` in the open box."""
+        return self.spend.short(price, later) or self.boxes.short(price.seconds + spare_s)
 
     def _found(self, pairs: Sequence[Pair]) -> dict[Pair, int | None]:
         """For each pair that its arm still misses, the finished trial that answers it, if there is one."""
@@ -244,18 +249,14 @@ class Bench:
         if outcome.ok and outcome.trial_id is not None:
             arm.trials[seed] = outcome.trial_id
             self._results.pop(outcome.trial_id, None)  # what was left unmeasured may have been added
-            self._busy.look(self._learn(outcome.trial_id))
+            found = self.result(outcome.trial_id)
+            if found is not None:
+                self.expected.learn(self.store.trials(ids=[outcome.trial_id])[0], found)
+            self._busy.look(found)
         elif outcome.status != "interrupted":
             arm.failures[seed] = outcome.reason or outcome.status
             self._ended = None  # the other lane may propose what has just diverged
         self._pay(arm, seed, outcome)
-
-    def _learn(self, trial_id: int) -> Result | None:
-        """What a trial measured, which the next predictions rest on as well."""
-        found = self.result(trial_id)
-        if found is not None:
-            self.expected.learn(self.store.trials(ids=[trial_id])[0], found)
-        return found
 
     def _pay(self, arm: Arm, seed: int, outcome: Outcome) -> None:
         """Count what was run, and tell it; a known trial costs nothing, nor does one that never began."""

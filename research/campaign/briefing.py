@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from research.campaign.rows import Row, rows_of
 from research.compose.trees import text_of
 from research.metrics import is_test, screening_objective, untested
-from research.propose.lanes import Lane, lane_of, view
-from research.propose.proposer import Seen, State
+from research.propose.proposer import Lane, Seen, State, lane_of, view
 from research.run.lookup import retold
 from research.stats.comparable import sound
 from research.stats.intervals import summary

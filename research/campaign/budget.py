@@ -182,10 +182,6 @@ class Timeboxes:
             f"and {seconds:.0f} s would be needed (sprint.minutes)"
         )
 
-    def half(self, price: Price) -> str | None:
-        """Why a price would take more than half of the open box; None when it does not."""
-        return self.short(price.seconds + self.limit_s() / 2)
-
     def facts(self) -> dict[str, dict[str, float]]:
         """Box -> `limit_s` and `used_s`."""
         return {

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
@@ -49,16 +49,8 @@ def claim(
 class Confirmation:
     """Runs control and contender side by side on seeds that no screening has used."""
 
-    def __init__(
-        self,
-        bench: Bench,
-        settings: Confirm,
-        question: Question,
-        seed: int,
-        boxed: Callable[[float], str | None] = lambda seconds: None,
-    ) -> None:
-        """`boxed` says why so many seconds do not fit into the time that is left, None when they do."""
-        self._bench, self._settings, self._question, self._boxed = bench, settings, question, boxed
+    def __init__(self, bench: Bench, settings: Confirm, question: Question, seed: int) -> None:
+        self._bench, self._settings, self._question = bench, settings, question
         self._rng = random.Random(f"confirm {seed}")
 
     def judge(self, control: Arm, arm: Arm, claim: Claim, stopped: Arm | None = None) -> Finding:
@@ -155,16 +147,13 @@ class Confirmation:
 
     def _affordable(self, arms: Sequence[Arm], first: int, most: int | None = None) -> tuple[list[int], str]:
         """Fresh seeds for one look, as many as the budget allows; none when that is too few to decide."""
-        short = ""
+        short: str | None = ""
         for count in range(self._settings.seeds if most is None else most, ENOUGH - 1, -1):
             seeds = list(range(first, first + count))
-            pairs = [(side, seed) for seed in seeds for side in arms]
-            price = self._bench.price(pairs)
-            reason = self._bench.spend.short(price) or self._boxed(price.seconds)
-            if reason is None:
+            short = self._bench.short(self._bench.price([(side, seed) for seed in seeds for side in arms]))
+            if short is None:
                 return seeds, ""
-            short = reason
-        return [], short
+        return [], short or ""
 
     def _interleaved(self, arms: Sequence[Arm], seeds: Sequence[int]) -> list[tuple[Arm, int]]:
         """Seed by seed, in an order by lot in which each arm has each place equally often.

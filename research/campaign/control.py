@@ -12,7 +12,7 @@ from refusal import Refusal
 from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Charter
 from research.campaign.rows import Rows
-from research.campaign.stopped_control import Boxed, Climb, Shortest, asked_for, recalled, stopped_arm
+from research.campaign.stopped_control import Climb, Shortest, asked_for, recalled, stopped_arm
 from research.metrics import (
     compares,
     described,
@@ -186,11 +186,10 @@ def stopped_control(
     control: Arm,
     wanted: Objective,
     earlier: Sequence[Mapping[str, Any]],
-    boxed: Boxed = lambda price: None,
 ) -> tuple[Shortest | None, Arm | None]:
     """What the control's ladder came to, and the arm of it; no ladder where it is no answer to the goal.
 
-    What `earlier` sprints found is not looked for again. `boxed` says why a price does not fit into its time.
+    What `earlier` sprints found is not looked for again.
     """
     if charter.ladder is None or not asked_for(wanted):
         return None, None
@@ -200,7 +199,7 @@ def stopped_control(
     seeds = (*screen, *company(charter))
     asked, means = screening_objective(charter.goal.objective), bench.means(control, screen)
     over = rebased(wanted, asked, means, bench.means(control, seeds))
-    climb = Climb(bench, control, over, charter.ladder, seeds, charter.promote.seeds, boxed)
+    climb = Climb(bench, control, over, charter.ladder, seeds, charter.promote.seeds)
     shortest = recalled(earlier, control) or climb.run()
     # Where the budget has ended the ladder, nothing more is trained for it here.
     known = seeds if shortest.unknown else (*seeds, *charter.promote.seeds)

@@ -5,7 +5,7 @@ Against the control it is judged on the fresh seeds that confirmed the arm, at n
 against another of the plan, trains both on new seeds where the budget allows. It decides nothing else.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -100,11 +100,8 @@ def undisturbed(bench: Bench, arms: Iterable[Arm], seeds: Iterable[int]) -> list
 class OwnClaims:
     """Judges the claims of one sprint's proposals; what came out is in the facts of each as `tested`."""
 
-    def __init__(
-        self, bench: Bench, settings: Confirm, question: Question, boxed: Callable[[float], str | None]
-    ) -> None:
-        """`boxed` says why so many seconds do not fit into the time that is left, None when they do."""
-        self._bench, self._settings, self._question, self._boxed = bench, settings, question, boxed
+    def __init__(self, bench: Bench, settings: Confirm, question: Question) -> None:
+        self._bench, self._settings, self._question = bench, settings, question
         self.notes: list[str] = []
 
     def judge(
@@ -159,14 +156,10 @@ class OwnClaims:
         """Train both, each first in turn; why the budget does not allow it, None when it does."""
         orders = ((arm, other), (other, arm))
         pairs = [(side, seed) for place, seed in enumerate(seeds) for side in orders[place % 2]]
-        price = self._bench.price(pairs)
-        short = self._bench.spend.short(price) or self._boxed(price.seconds)
+        short = self._bench.short(self._bench.price(pairs))
         if short is None:
             self._bench.run(pairs, alone=True)
         return short
-
-    def _lost(self, arm: Arm, seed: int) -> bool:
-        return arm.failed([seed]) is not None or self._bench.held(arm, [seed]) is not None
 
     def _told(
         self, row: Row, part: Part, sides: tuple[Arm, Arm], seeds: Sequence[int], rate: Errors
@@ -176,14 +169,8 @@ class OwnClaims:
         claim = Claim(says=part.words, all=(part,))
         trials = [trial.id for side in sides for trial in self._bench.trials(side, seeds)]
         said = verdict(judge(self._bench, claim, control, arm, seeds, rate), trials)
-        told: dict[str, Any] = {
-            "claim": part.words,
-            "against": _line(control),
-            "word": said.word,
-            "reason": said.reason,
-        }
-        told["trials"] = trials
-        self._bench.note(arm, row["status"], tested=told)
+        told = {"claim": part.words, "against": _line(control), "word": said.word, "reason": said.reason}
+        self._bench.note(arm, row["status"], tested={**told, "trials": trials})
         return said.word
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import final
 
 from research.campaign.bench import Arm, Bench
-from research.campaign.budget import Price, Timeboxes
+from research.campaign.budget import Price
 from research.campaign.charter import Charter
 from research.campaign.control import rebased
 from research.metrics import is_ratio, is_timed, rank, screening_objective, shown
@@ -22,7 +22,6 @@ class Promotion:
         self,
         charter: Charter,
         bench: Bench,
-        boxes: Timeboxes,
         control: Arm,
         judged: int = 0,
         stopped: Arm | None = None,
@@ -31,7 +30,7 @@ class Promotion:
 
         `stopped` is the control stopped at the bound: what does not beat it brings nothing new.
         """
-        self._charter, self._bench, self._boxes, self._control = charter, bench, boxes, control
+        self._charter, self._bench, self._control = charter, bench, control
         self._held = (control, *filter(None, [stopped]))
         self._stopped = stopped
         self.notes: list[str] = []
@@ -46,15 +45,9 @@ class Promotion:
 
     def short(self, price: Price) -> str | None:
         """Why the screening cannot pay a price and leave enough, in the budget and in its box."""
-        spend = self._bench.spend
-        here = self._mine.plus(spend.usual(self._charter.promote.most)).seconds
+        here = self._mine.plus(self._bench.spend.usual(self._charter.promote.most)).seconds
         # At most half of a box is kept back, as of a budget.
-        kept = min(here, self._boxes.limit_s() / 2)
-        return spend.short(price, self._reserve()) or self._boxes.short(price.seconds + kept)
-
-    def last_resort(self, price: Price) -> str | None:
-        """Why not even a turn that was promised can be paid: a promise is kept, whatever is left after it."""
-        return self._bench.spend.short(price) or self._boxes.short(price.seconds)
+        return self._bench.short(price, self._reserve(), min(here, self._bench.boxes.limit_s() / 2))
 
     def worth(self, best: Sequence[Arm], wanted: Objective, more: bool) -> list[Arm]:
         """Those of the best that are promoted; with `more` sprints to come, only what shows the asked effect.
@@ -253,8 +246,7 @@ class Promotion:
             held = [(arm, seed) for seed in seeds for arm in self._held]
             new = [(arm, seed) for seed in seeds for arm in best[:count] if seed not in arm.trials]
             price = self._bench.price([*held, *new[: self._charter.promote.trials]])
-            short = self._bench.spend.short(price, self._confirming(best[0]))
-            short = short or self._boxes.short(price.seconds)
+            short = self._bench.short(price, self._confirming(best[0]))
             if short is None:
                 return best[:count]
         if best:

@@ -16,8 +16,7 @@ from research.campaign.stopping import Stopping, Worth
 from research.campaign.talk import Talk
 from research.metrics import rank, untested
 from research.propose.bandit import NOTHING, gain
-from research.propose.lanes import Lane, lane_of, view
-from research.propose.proposer import Proposer, Seen, SeenStatus, State
+from research.propose.proposer import CONTROL, Lane, Proposer, Seen, SeenStatus, State, lane_of, view
 from research.run.lookup import spared
 from research.stats.racing import inside
 from research.team.discussion import PROPOSER
@@ -26,8 +25,6 @@ from research.types import Objective, Proposal
 
 Short = Callable[[Price], str | None]
 """why a price cannot be paid now and still leave what must follow; None when it can"""
-
-_CONTROL_LANE = "control/"
 
 
 @final
@@ -48,7 +45,7 @@ class Screening:
         steering: Steering,
     ) -> None:
         """`worth` may end it, `talk` is what may be said meanwhile, `steering` what the person says."""
-        self._bench, self._admission, self._who, self._turns = bench, admission, who, who.turns
+        self._bench, self._admission, self._who = bench, admission, who
         self._settings, self._goal, self._bill, self._talk = settings, goal, bill, talk
         self.worth = worth
         self._steering, self._stopping = steering, dict[Lane, Stopping]()
@@ -64,7 +61,7 @@ class Screening:
         self.notes: list[str] = []
         """what a reader must know: who stopped proposing and why, and what ended the screening"""
         self._left_out: list[str] = []  # why arms could not be compared
-        self.asking = Asking(who.turns, who.all, admission, judges, self.state, self.notes)
+        self.asking = Asking(who.of, who.all, admission, judges, self.state, self.notes)
 
     @property
     def objective(self) -> Objective:
@@ -96,7 +93,7 @@ class Screening:
 
     def _tried(self, known: set[tuple[str, ...]]) -> None:
         """Count configurations as tried in both lanes."""
-        for overrides, lane in itertools.product(known, ("team", _CONTROL_LANE)):
+        for overrides, lane in itertools.product(known, ("team", CONTROL)):
             self._admission.tried(self._bench.signature(overrides), lane)
 
     def _arms_of(self, lane: Lane) -> list[Arm]:
@@ -111,26 +108,25 @@ class Screening:
         left = f"{many} proposals were left out" if many > 1 else "a proposal was left out"
         return [f"{left}: {self._left_out[-1]}"] if self._left_out else []
 
-    def run(self, short_of: Short, last_resort: Short) -> None:
-        """Screen until the turns, the time or the budget are used up.
-
-        `last_resort` says of turns that were promised why not even they can be paid.
-        """
-        self._screened(short_of, last_resort)
+    def run(self, short_of: Short) -> None:
+        """Screen until the turns, the time or the budget are used up."""
+        self._screened(short_of)
         self._talk.finish()
         for lane in self._who.bandits:
             self._audited(lane, short_of, last=True)
-        self._turns.pay(PROPOSER, self._bill.rest())
+        self._who.of(PROPOSER).pay(PROPOSER, self._bill.rest())
 
-    def _screened(self, short_of: Short, last_resort: Short) -> None:
+    def _screened(self, short_of: Short) -> None:
         while (lane := self._lane()) is not None:
             if over := self._steering.look(self._done.total()):
                 self._ended |= dict.fromkeys(self._who.bandits, over)
                 break
             size = min(self._settings.at_once, self._room(lane))
             price = self._bench.spend.usual(size * len(self._settings.seeds), size)
-            short = (last_resort if self._who.waiting(lane) else short_of)(price)
-            short = short or (None if self._who.waiting(lane) else self.worth.short(lane))
+            if self._who.waiting(lane):  # a promise is kept, whatever is left after it
+                short = self._bench.short(price)
+            else:
+                short = short_of(price) or self.worth.short(lane)
             if short is None:
                 if lane != "team" and "team" not in self._ended and self._room("team") > 0:
                     self.early.put(self.promised, self.state())
@@ -262,7 +258,7 @@ class Screening:
             # Nothing is known of it, so nobody is told; what was promised a turn has it in the next sprint.
             told = {"reasons": [busy]} if busy else {}
             self._bench.note(arm, "queued" if arm.proposer == PROPOSER else "running", **told)
-            self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
+            self._who.of(arm.proposer).pay(arm.proposer, paid(arm.facts) or NOTHING)
             return
         before = view(self.state(), arm.proposer)
         reason = arm.failed(self._settings.seeds)
@@ -278,8 +274,8 @@ class Screening:
             if stopping is not None:
                 stopping.learn(arm)
         seen = self.asking.tell(proposal, status, self._means(arm) if not reason else {}, reason)
-        self._turns.learn(arm.proposer, gain(before, seen), joules)
-        self._turns.pay(arm.proposer, paid(arm.facts) or NOTHING)
+        self._who.of(arm.proposer).learn(arm.proposer, gain(before, seen), joules)
+        self._who.of(arm.proposer).pay(arm.proposer, paid(arm.facts) or NOTHING)
 
     def _joules(self, arm: Arm) -> float:
         """Joules of an arm's trials, those of failed ones included, whenever they were run."""

@@ -26,8 +26,7 @@ from research.campaign.steering import FILE, Steerable, Steering
 from research.campaign.stopped_control import Shortest, told
 from research.campaign.stopping import Worth
 from research.campaign.talk import Talk
-from research.propose.lanes import represented
-from research.propose.proposer import Proposer
+from research.propose.proposer import Proposer, represented
 from research.report.campaign import leave
 from research.stats.arms import Arm
 from research.team.judges import Judges
@@ -63,6 +62,7 @@ class Sprint:
         self.id = self._opened()
         opened = next(row["created"] for row in self._store.sprints() if row["id"] == self.id)
         self.bench = campaign.bench(self._talk.beside(run), opened)
+        self.bench.boxes = self._boxes
 
     @property
     def done(self) -> bool:
@@ -123,7 +123,7 @@ class Sprint:
             seconds=campaign.spend.seconds,
             spent={one.name: spent for one in who.all if (spent := one.spent())} if who else {},
             boxes=self._boxes.facts(),
-            turns=dict(who.turns.facts()) if who else {},
+            turns=who.facts() if who else {},
             predicted=dict(campaign.memory.counts()),
             plan=meeting.plan if meeting else {},
             baseline=self._baseline.model_dump(mode="json"),
@@ -176,13 +176,14 @@ class Sprint:
             admission.objective = wanted_of(charter, bench, control, self._notes, self._before)
             screening.open(control, left)
             self._meet(screening, admission, left, who)
-            given = (control, screening.objective, self._before, self._boxes.half)
-            self._shortest, stopped = stopped_control(charter, bench, rows, *given)
+            self._shortest, stopped = stopped_control(
+                charter, bench, rows, control, screening.objective, self._before
+            )
             # Where a person has fixed the length, proposals cannot follow a control that is stopped.
             beside = stopped if charter.turns_length else None
             screening.start(beside)
-            promotion = Promotion(charter, bench, self._boxes, control, self._judged(), beside)
-            screening.run(promotion.short, promotion.last_resort)
+            promotion = Promotion(charter, bench, control, self._judged(), beside)
+            screening.run(promotion.short)
             self._heard(screening.asking.told())
             contenders = self._contenders(screening, promotion, left, rows)
         self._notes += [told(self._shortest, screening.objective)] if self._shortest else []
@@ -265,7 +266,7 @@ class Sprint:
         held = stopped if claimed.first.metric == goal.objective.metric else None
         conclusions = self._conclusions()
         self._question = self._asked()
-        confirmation = Confirmation(bench, charter.confirm, self._question, charter.seed, self._boxes.short)
+        confirmation = Confirmation(bench, charter.confirm, self._question, charter.seed)
         findings: list[Finding] = []
         for arm in contenders:
             finding = confirmation.judge(control, arm, claimed, held)
@@ -276,7 +277,7 @@ class Sprint:
             written() if self._apart else self._talk.begin(written)
             if finding.verdict.word == "supported":
                 break
-        own = OwnClaims(bench, charter.confirm, self._question, self._boxes.short)
+        own = OwnClaims(bench, charter.confirm, self._question)
         arms = self._screening.arms if self._screening else []
         own.judge(self._store.proposals(sprint_id=self.id), control, findings, arms)
         self._talk.over()

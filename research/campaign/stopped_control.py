@@ -8,11 +8,10 @@ ends at the first look that is lucky. What a ladder trains counts as cost of the
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
-from research.campaign.budget import Price
 from research.campaign.charter import Ladder
 from research.campaign.rows import Rows
 from research.metrics import is_score, is_timed, shown
@@ -22,7 +21,6 @@ COSTS = frozenset({"train/energy_j", "train/cpu_seconds", "train/seconds", "trai
 """costs that grow with the length of a training"""
 _STRIDE = 3
 """how many times shorter each rung is while none has broken the bound"""
-Boxed = Callable[[Price], str | None]
 ITSELF = "no shorter training of the control keeps the bound"
 
 
@@ -86,13 +84,8 @@ class Climb:
         settings: Ladder,
         seeds: Sequence[int],
         more: Sequence[int],
-        boxed: Boxed = lambda price: None,
     ) -> None:
-        """`seeds` decide each rung, `more` are added where it ends; `wanted` is the screening's objective.
-
-        `boxed` says why a price does not fit into the time of its box, None where it does.
-        """
-        self._boxed = boxed
+        """`seeds` decide each rung, `more` are added where it ends; `wanted` is the screening's objective."""
         self._bench, self._control, self._wanted, self._settings = bench, control, wanted, settings
         self._seeds, self._more = tuple(seeds), tuple(more)
         self._arms: dict[int, Arm] = {}
@@ -145,10 +138,10 @@ class Climb:
     def _kept(self, arm: Arm, seeds: Sequence[int]) -> bool:
         """Whether the means over the seeds keep every bound; the trials that are missing are run."""
         pairs = [(arm, seed) for seed in seeds]
-        price, spend = self._bench.price(pairs), self._bench.spend
-        # As much again stays for what the search is for.
-        later = spend.usual(4 * len(seeds))
-        self._short = (spend.short(price, later) or self._boxed(price)) if price.trials else None
+        price = self._bench.price(pairs)
+        # As much again stays for what the search is for, and half of the box.
+        later, spare_s = self._bench.spend.usual(4 * len(seeds)), self._bench.boxes.limit_s() / 2
+        self._short = self._bench.short(price, later, spare_s) if price.trials else None
         if self._short:
             return False
         self._bench.run(pairs[: len(self._seeds)])

@@ -12,7 +12,7 @@ from research.campaign.budget import Price
 from research.campaign.charter import Search, Stop
 from research.campaign.halving import Halving
 from research.propose.bandit import Bandit
-from research.propose.lanes import Lane
+from research.propose.proposer import Lane
 from research.run.lookup import spared
 from research.types import STOPPED, Objective
 

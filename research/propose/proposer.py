@@ -1,12 +1,19 @@
-"""What every source of proposals is, asked and told, and how those that the config names are made."""
+"""What every source of proposals is, asked and told, its lane, and how those that the config names are made.
+
+A campaign with a model has two lanes: the team's, and a control that never has the model. Both have the same
+default, the same number of turns and proposers of their own, and neither sees what the other found: the
+difference between them is what the model brought. So neither depends on which of them is quicker, and the
+control's trainings fill the time that the team talks.
+"""
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, final
 
 from refusal import Refusal
-from research.metrics import words
+from research.metrics import rank, words
+from research.stats.arms import Arm
 from research.stats.claims import refutation
 from research.types import STOPPED, Objective, Proposal, Record, VerdictWord
 
@@ -94,6 +101,65 @@ def claim(overrides: tuple[str, ...], state: State, proposer: str) -> Proposal:
         refuted_by=refutation(state.objective),
         proposer=proposer,
     )
+
+
+Lane = Literal["team", "control"]
+CONTROL = "control/"
+"""how names of the control lane begin"""
+
+
+def lane_of(proposer: str) -> Lane:
+    """The lane of a proposer by its name, as it stands in a proposal, an arm or a `Seen`."""
+    return "control" if proposer.startswith(CONTROL) else "team"
+
+
+def represented(arms: Sequence[Arm], count: int) -> list[Arm]:
+    """Arms, the best first, so that the best of each lane is among the first `count`, where that is two.
+
+    Else one lane alone might be promoted, and the two could not be compared.
+    """
+    first, rest = list(arms[:count]), list(arms[count:])
+    lanes = {lane_of(arm.proposer) for arm in first}
+    other = next((arm for arm in rest if lane_of(arm.proposer) not in lanes), None)
+    if other is None or count < 2:
+        return list(arms)
+    return [*first[:-1], other, first[-1], *(arm for arm in rest if arm is not other)]
+
+
+def view(state: State, proposer: str) -> State:
+    """The state as the lane of `proposer` may see it: its own proposals, and the best of those."""
+    lane = lane_of(proposer)
+    seen = tuple(result for result in state.seen if lane_of(result.proposer) == lane)
+    if len(seen) == len(state.seen):
+        return state
+    known = (state.control, state.stopped, *seen)
+    ran = [result for result in known if result is not None and result.status == "done"]
+    best = min(ran, key=lambda result: rank(state.objective, result.metrics), default=None)
+    return state.model_copy(update={"seen": seen, "incumbent": best})
+
+
+@final
+class InLane(Proposer):
+    """A proposer that sees its own lane only; in the control lane its name begins with `control/`."""
+
+    def __init__(self, proposer: Proposer, lane: Lane) -> None:
+        self._proposer = proposer
+        self.first = proposer.first
+        self.name = CONTROL + proposer.name if lane == "control" else proposer.name
+
+    def ask(self, state: State) -> Proposal | None:
+        """What the proposer makes of its lane."""
+        proposal = self._proposer.ask(view(state, self.name))
+        return proposal.model_copy(update={"proposer": self.name}) if proposal else None
+
+    def tell(self, proposal: Proposal, seen: Seen) -> None:
+        """Pass on what its own lane found."""
+        if lane_of(seen.proposer) == lane_of(self.name):
+            self._proposer.tell(proposal, seen)
+
+    def spent(self) -> dict[str, Any]:
+        """What the proposer spent."""
+        return self._proposer.spent()
 
 
 Make = Callable[..., Proposer]

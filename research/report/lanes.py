@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from research.metrics import quantity, rank, scale, words
 from research.propose.bandit import MODEL
-from research.propose.lanes import lane_of
+from research.propose.proposer import lane_of
 from research.report.arms import figure
 from research.report.cost import model_joules, used
 from research.report.findings import RAN, Findings, Row, ids

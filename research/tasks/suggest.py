@@ -97,7 +97,7 @@ def _asking(campaign: Campaign, tried: Tried) -> tuple[Asking, Bandit, list[str]
         for source in sources if seen.status in ("done", "failed") else ():  # what waits is not refused
             source.tell(proposal, seen)
     turns = Bandit(sources, campaign.charter.shares, seed=campaign.charter.seed)
-    return Asking(turns, sources, tried.admission, None, tried.state, notes), turns, notes
+    return Asking(lambda name: turns, sources, tried.admission, None, tried.state, notes), turns, notes
 
 
 def _queued(campaign: Campaign, tried: Tried, proposal: Proposal) -> int:

@@ -3,8 +3,8 @@
 import pytest
 
 from campaign_lab import Scripted, energy
-from research.propose.lanes import Lanes, lane_of, represented, view
-from research.propose.proposer import Seen, State
+from research.campaign.asking import Proposers, in_turn
+from research.propose.proposer import Seen, State, lane_of, represented, view
 from research.stats.arms import Arm
 from research.types import Proposal
 
@@ -20,10 +20,10 @@ class Named(Scripted):
         self.name = name
 
 
-def lanes(turns: int = 9) -> tuple[Lanes, Named, Named, Named]:
+def lanes(turns: int = 9) -> tuple[Proposers, Named, Named, Named]:
     lines = [f"model.width={8 + turn}" for turn in range(turns)]
     model, tpe, alone = Named("llm", *lines), Named("tpe", *lines), Named("tpe", *lines)
-    return Lanes([model, tpe], [alone], {"llm": 0.3, "tpe": 0.7}, seed=3), model, tpe, alone
+    return in_turn([model, tpe], [alone], {"llm": 0.3, "tpe": 0.7}, 3), model, tpe, alone
 
 
 def state(*seen: Seen) -> State:
@@ -33,7 +33,7 @@ def state(*seen: Seen) -> State:
     )
 
 
-def played(lab: Lanes, turns: int) -> list[Seen]:
+def played(lab: Proposers, turns: int) -> list[Seen]:
     """So many turns; the team finds 5 joules, the control 7."""
     seen: list[Seen] = []
     for turn in range(turns):
@@ -47,9 +47,9 @@ def played(lab: Lanes, turns: int) -> list[Seen]:
             metrics={"train/energy_j": joules},
         )
         seen.append(told)
-        for one in lab.proposers:
+        for one in lab.all:
             one.tell(proposal, told)
-        lab.learn(proposal.proposer, 0.1, 5.0)
+        lab.of(proposal.proposer).learn(proposal.proposer, 0.1, 5.0)
     return seen
 
 
@@ -96,7 +96,7 @@ def test_a_lane_that_ends_leaves_nothing_to_the_other() -> None:
     played(lab, 2)
     team = lab.bandits["team"]
     for _ in range(2):
-        lab.leave(team.next())
+        team.leave(team.next())
     assert team.next() is None and lab.bandits["control"].next().name == "control/tpe"
 
 
@@ -104,7 +104,7 @@ def test_what_is_learnt_stays_in_its_lane() -> None:
     lab, *_ = lanes()
     played(lab, 2)
     before = lab.facts()
-    lab.learn("control/tpe", 1.0, 1.0)
+    lab.of("control/tpe").learn("control/tpe", 1.0, 1.0)
     assert lab.facts()["tpe"] == before["tpe"]
     assert lab.facts()["control/tpe"]["gain"] == pytest.approx(before["control/tpe"]["gain"] + 1.0)
 
