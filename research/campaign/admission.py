@@ -142,16 +142,15 @@ class Admission:
         """Why a version did not pass: its score and first reason, and what was made of it."""
         # Cut off, not rounded: 6.96 is below 7.
         score, accept = judgement.score, self._thresholds.accept
-        said = (
-            "it could not be scored"
-            if score is None
-            else f"reviewed {int(10 * score) / 10}, below {accept:g}"
-        )
-        first = judgement.opinions[0] if judgement.opinions else None
-        reasons = first.reasons if first else ()
-        worst = next((why for why in reasons if first and first.worst and why.startswith(first.worst)), None)
-        why = f"{said}: {worst or (reasons or ('no reason was given',))[0]}"
-        return f"{why}; improved: {better.changed}" if better else why
+        said = "it could not be scored"
+        if score is not None:
+            said = f"reviewed {int(10 * score) / 10}, below {accept:g}"
+        reasons, facet = ["no reason was given"], None
+        if judgement.opinions:
+            first = judgement.opinions[0]
+            reasons, facet = [*first.reasons] or reasons, first.worst
+        worst = next((why for why in reasons if facet and why.startswith(facet)), reasons[0])
+        return f"{said}: {worst}; improved: {better.changed}" if better else f"{said}: {worst}"
 
     def reserve(self, number: int, proposal: Proposal, facts: Mapping[str, Any]) -> None:
         """Keep a queued row's place: it is run when its proposer comes with it, and nobody repeats it."""
@@ -172,11 +171,10 @@ class Admission:
 
     def complaints(self, overrides: Sequence[str]) -> list[str]:
         """What is wrong with overrides: the gate's complaints, else that they were tried before."""
-        complaints = self.gate(overrides)
-        if not complaints:
-            known = self._bench.signature(overrides) in self._signatures["team"] | self._reserved.keys()
-            return [REPEAT] if known else []
-        return complaints
+        if complaints := self.gate(overrides):
+            return complaints
+        known = self._bench.signature(overrides) in self._signatures["team"] | self._reserved.keys()
+        return [REPEAT] if known else []
 
     def _waiting(self, proposal: Proposal) -> Admitted | None:
         """A proposal that was queued before: only the gate is asked, and what it refuses now waits on."""
@@ -196,8 +194,7 @@ class Admission:
 
     def _fault(self, proposal: Proposal) -> tuple[SeenStatus | None, str, str | None]:
         """Why a proposal is not even reviewed: status, reason, and its signature where it has one."""
-        complaints = self.gate(proposal.overrides)
-        if complaints:
+        if complaints := self.gate(proposal.overrides):
             return "refused", complaints[0], None
         signature = self._bench.signature(proposal.overrides)
         lane = self._lane(proposal.proposer)
@@ -263,15 +260,13 @@ class Admission:
 
 def predicted(bench: Bench, overrides: Sequence[str]) -> dict[str, float | None]:
     """What `Facts` tells of a trial's cost: by the fit, else by steps and what a trial usually costs."""
-    own, control = (bench.expected.cost(bench.config(one, 0)) for one in (overrides, ()))
+    configs = [bench.config(one, 0) for one in (overrides, ())]
+    own, control = map(bench.expected.cost, configs)
     if own is None or control is None:
-        usual, steps = (_steps(bench.config(one, 0)) for one in ((), overrides))
+        steps, usual = map(_steps, configs)
         ratio, spend = steps / usual if usual and steps else 1.0, bench.spend
-        return {
-            "cost_ratio": ratio,
-            "seconds": spend.each_s * ratio or None,
-            "joules": spend.each_j * ratio or None,
-        }
+        seconds, joules = spend.each_s * ratio or None, spend.each_j * ratio or None
+        return {"cost_ratio": ratio, "seconds": seconds, "joules": joules}
     return {
         "cost_ratio": own.cpu_seconds / control.cpu_seconds,
         "cost_error": own.error,

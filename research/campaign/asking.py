@@ -69,7 +69,7 @@ class Proposers:
         """
         return self.bandits[lane].next(self._certain(lane, promised))
 
-    def due(self, lane: Lane, promised: int = 0) -> Proposer | None:
+    def due(self, lane: Lane, promised: int) -> Proposer | None:
         """Whose turn it would be, which is not taken."""
         return self.bandits[lane].due(self._certain(lane, promised))
 

@@ -35,17 +35,16 @@ class Conclusions:
         charter: Charter,
         bench: Bench,
         sprint_id: int,
-        team: Team | None = None,
-        lessons: Callable[[], Sequence[str]] = lambda: (),
-        discovered: Path | None = None,
-        unheld: bool = False,
+        team: Team | None,
+        lessons: Callable[[], Sequence[str]],
+        discovered: Path | None,
+        unheld: bool,
     ) -> None:
         """`discovered` is the folder that recipes are written to; `unheld` says that the control could not be
         stopped at the bound, so that no claim about a cost of training is held to that.
         """
-        self._unheld = unheld
         self._charter, self._bench, self._sprint_id = charter, bench, sprint_id
-        self._team, self._lessons, self._discovered = team, lessons, discovered
+        self._team, self._lessons, self._discovered, self._unheld = team, lessons, discovered, unheld
         self._kept = {row["proposal_id"] for row in bench.store.insights(sprint_id=sprint_id)}
         self.notes: list[str] = []
 
@@ -60,7 +59,7 @@ class Conclusions:
         for side in sides:
             ids = [side.trials[seed] for seed in seeds if seed in side.trials]
             confirmed = list(dict.fromkeys([*side.facts.get("confirmed", []), *ids]))
-            more = {"looks": finding.looks} if side is arm else {}
+            more = {"looks": len(finding.counts)} if side is arm else {}
             status = finding.verdict.word if side is arm else "control"
             self._bench.note(side, status, confirmed=confirmed, **more)
         if arm.proposal_id in self._kept:
@@ -85,13 +84,15 @@ class Conclusions:
             claim=f"{said.removesuffix('.')}; {asked.because}." if asked.because else said,
             verdict=verdict,
             energy_method=method,
-            command=command(
-                [*self._charter.fixed, *overrides, *self._bench.typed.split(overrides)], finding.seeds
-            ),
+            command=command(self._line(finding.arm), finding.seeds),
         )
 
+    def _line(self, arm: Arm) -> list[str]:
+        """The overrides of an arm's trials without their seeds."""
+        return [*self._charter.fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)]
+
     def _facts(self, control: Arm, finding: Finding, insight: Insight) -> dict[str, Any]:
-        rated = self._rating(control, finding)
+        rated, margin = self._rating(control, finding), self._charter.confirm.margin
         compared, asked = finding.verdict.comparison, finding.claim
         trials = [
             side.trials[seed]
@@ -104,17 +105,13 @@ class Conclusions:
             "rating": rated.score,
             "rubric": {name: point.model_dump() for name, point in rated.points.items()},
             "power": None if powered is None else powered.model_dump(),
-            "looks": finding.looks,
+            "looks": len(finding.counts),
             "unsettled": finding.unsettled,
             "estimated": {"seeds": finding.estimated, "trials": trials},
             "ledger": None if finding.turn is None else finding.turn.model_dump(),
             "split": None if finding.split is None else finding.split.model_dump(mode="json"),
             "equivalent": {
-                score: {
-                    "word": verdict.word,
-                    "margin": self._charter.confirm.margin,
-                    "reason": verdict.reason,
-                }
+                score: {"word": verdict.word, "margin": margin, "reason": verdict.reason}
                 for score, verdict in finding.alike.items()
             },
         }
@@ -123,14 +120,9 @@ class Conclusions:
     def _rating(self, control: Arm, finding: Finding) -> Rating:
         """The rubric over what the store says of this finding and of those before it."""
         verdict, seeds, arm = finding.verdict, finding.seeds, finding.arm
-        typed = [*self._charter.fixed, *arm.overrides, *self._bench.typed.split(arm.overrides)]
-        line = _typed(command(typed, ()))
+        line, metric = _typed(command(self._line(arm), ())), finding.claim.first.metric
         earlier = [row["insight"] for row in self._bench.store.insights(word=verdict.word)]
-        same = [
-            insight
-            for insight in earlier
-            if _typed(insight.command) == line and compares(insight.verdict, finding.claim.first.metric)
-        ]
+        same = [one for one in earlier if _typed(one.command) == line and compares(one.verdict, metric)]
         others = [insight for insight in same if not set(insight.verdict.trial_ids) & set(verdict.trial_ids)]
         energy = verdict if verdict.comparison and is_energy(verdict.comparison.metric) else None
         return rubric.rating(
@@ -154,11 +146,8 @@ class Conclusions:
 
     def _efficiency(self, control: Arm, finding: Finding) -> Efficiency | None:
         """The smallest E over the fresh seeds, where the goal has an accuracy floor."""
-        floors = [
-            bound
-            for bound in finding.claim.constraints
-            if bound.metric == "test/accuracy" and bound.op == ">="
-        ]
+        bounds = finding.claim.constraints
+        floors = [one for one in bounds if one.metric == "test/accuracy" and one.op == ">="]
         pairs = [(finding.arm.trials.get(seed), control.trials.get(seed)) for seed in finding.seeds]
         whole = [(mine, other) for mine, other in pairs if mine is not None and other is not None]
         if not floors or not whole:
@@ -174,7 +163,6 @@ class Conclusions:
     def _words(self, finding: Finding, insight: Insight, rating: float, told: Sequence[str]) -> Worded:
         """A validator's words that hold, else the computed sentence; `told` are lessons for its prompt."""
         verdict = finding.verdict
-        rows = {f"trial {number}" for number in verdict.trial_ids}
         evidence = Quotable(
             word=verdict.word,
             sentence=insight.claim,
@@ -186,7 +174,7 @@ class Conclusions:
                 "rating": rating,
                 "seeds": len(finding.seeds),
             },
-            rows=frozenset(rows),
+            rows=frozenset(f"trial {number}" for number in verdict.trial_ids),
         )
         asked = f"Objective: {sentence(self._charter.goal)}"
         return worded(self._team, evidence, lambda: [asked, *told])

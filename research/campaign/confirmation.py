@@ -96,7 +96,6 @@ class Confirmation:
             seeds=tuple(seeds),
             energy_method=method(self._bench, arm, seeds),
             turn=turn,
-            looks=len(counts),
             counts=tuple(counts),
             estimated=tuple(more),
             **told,
@@ -179,15 +178,13 @@ class Confirmation:
         self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int], rate: Errors
     ) -> dict[str, float]:
         """The bounds that its seeds leave open, with how far inside its mean would have to be."""
-        told: dict[str, float] = {}
+        told: dict[str, float | None] = {}
         for part in claim.all[1:]:
             before, after = (self._bench.values(side, part.metric, seeds) for side in (control, arm))
             beside = None if part.bound else control
             rests = ground(self._bench, part.metric, seeds, arm, beside, part.size.scale)
-            short = distance(part, before, after, rate, rests)
-            if short is not None:
-                told[part.metric] = short
-        return told
+            told[part.metric] = distance(part, before, after, rate, rests)
+        return {metric: short for metric, short in told.items() if short is not None}
 
     def _alike(self, control: Arm, arm: Arm, claim: Claim, seeds: Sequence[int]) -> dict[str, Verdict]:
         """Whether what was found cheaper is as good in the score that the goal bounds, else the usual one.

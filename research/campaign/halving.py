@@ -87,10 +87,8 @@ class Halving:
 
     def _today(self, kept: Kept, now: float) -> float | None:
         """What an arm would cost now, by what the reference did then and does now."""
-        pair = [self._beside(at) for at in (kept.began, now)]
-        if pair[0] is None or pair[1] is None:
-            return None
-        return kept.cost * pair[1] / pair[0]
+        before, after = self._beside(kept.began), self._beside(now)
+        return None if before is None or after is None else kept.cost * after / before
 
     def _beside(self, at: float) -> float | None:
         """The reference's cost by its measurement next to a moment; None where none is near."""
@@ -99,17 +97,12 @@ class Halving:
 
     def settings(self, now: float) -> dict[str, Any] | None:
         """The callback's settings for trials that begin now; None while nothing can be said."""
-        watched = self._watched
-        bars = (
-            {f"{rung:g}": self._bar(values, watched[1]) for rung, values in self._reached.items()}
-            if watched
-            else {}
-        )
-        bars = {rung: bar for rung, bar in bars.items() if bar is not None}
-        cap = self.cap(now)
+        metric, direction = self._watched or ("val/accuracy", "max")
+        reached = self._reached if self._watched else {}
+        told = {f"{rung:g}": self._bar(values, direction) for rung, values in reached.items()}
+        bars, cap = {rung: bar for rung, bar in told.items() if bar is not None}, self.cap(now)
         if not bars and cap is None:
             return None
-        metric, direction = watched or ("val/accuracy", "max")
         return {
             "_target_": "models.training.callbacks.halving.HalvingStop",
             "metric": metric,

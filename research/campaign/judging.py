@@ -36,8 +36,6 @@ class Finding:
     energy_method: str
     turn: Turn | None = None
     """in the ledger of its question"""
-    looks: int = 0
-    """how often it was looked at; the verdict is the last look's"""
     counts: tuple[int, ...] = ()
     """pairs at each look"""
     alike: dict[str, Verdict] = field(default_factory=dict)

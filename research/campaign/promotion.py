@@ -39,9 +39,8 @@ class Promotion:
         first = charter.confirm.first_seed + judged * charter.confirm.each
         self._fresh = range(first, first + charter.confirm.seeds)
         self._mine = bench.price([(arm, seed) for arm in self._held for seed in charter.promote.seeds])
-        self._later = self._mine.plus(
-            bench.price([(arm, seed) for arm in self._held for seed in self._fresh])
-        )
+        fresh = bench.price([(arm, seed) for arm in self._held for seed in self._fresh])
+        self._later = self._mine.plus(fresh)
 
     def short(self, price: Price) -> str | None:
         """Why the screening cannot pay a price and leave enough, in the budget and in its box."""
@@ -115,10 +114,10 @@ class Promotion:
         better = [arm for arm in raced if all(self._beats(arm, held, wanted) for held in self._held)]
         if not better and not busy:
             bar = min(self._held, key=lambda arm: self._rank(arm, wanted, self._over))
-            own = (
-                "the control" if bar is self._control else f"the control stopped at the bound ({_line(bar)})"
+            stopped = "" if bar is self._control else f" stopped at the bound ({_line(bar)})"
+            self.notes.append(
+                f"no proposal beat the control{stopped} over the promotion seeds: nothing new was confirmed"
             )
-            self.notes.append(f"no proposal beat {own} over the promotion seeds: nothing new was confirmed")
         kept = self._showing(better, wanted) if more else better
         if better and not kept:
             self.notes.append("nothing was confirmed: the promotion seeds do not show the asked effect yet")
@@ -219,10 +218,8 @@ class Promotion:
 
     def _beside(self, wanted: Objective, seeds: Sequence[int]) -> Objective:
         """Bounds that are relative to the control, by its figures over these seeds."""
-        asked = screening_objective(self._charter.goal.objective)
-        screened, now = (
-            self._bench.means(self._control, some) for some in (self._charter.screen.seeds, seeds)
-        )
+        asked, screen = screening_objective(self._charter.goal.objective), self._charter.screen.seeds
+        screened, now = (self._bench.means(self._control, some) for some in (screen, seeds))
         return rebased(wanted, asked, screened, now)
 
     def _disturbed(self, raced: Sequence[Arm]) -> bool:
@@ -240,23 +237,18 @@ class Promotion:
 
     def _affordable(self, best: Sequence[Arm]) -> Sequence[Arm]:
         """As many of the best as can be promoted and still be confirmed."""
-        short: str | None = None
+        short, bench, promote = "", self._bench, self._charter.promote
+        held = [(arm, seed) for seed in promote.seeds for arm in self._held]
         for count in range(len(best), 0, -1):
-            seeds = self._charter.promote.seeds
-            held = [(arm, seed) for seed in seeds for arm in self._held]
-            new = [(arm, seed) for seed in seeds for arm in best[:count] if seed not in arm.trials]
-            price = self._bench.price([*held, *new[: self._charter.promote.trials]])
-            short = self._bench.short(price, self._confirming(best[0]))
-            if short is None:
+            new = [(arm, seed) for seed in promote.seeds for arm in best[:count] if seed not in arm.trials]
+            price = bench.price([*held, *new[: promote.trials]])
+            # The smallest confirmation that can decide anything.
+            fresh = [(side, seed) for side in (*self._held, best[0]) for seed in self._fresh[:ENOUGH]]
+            if not (short := bench.short(price, bench.price(fresh)) or ""):
                 return best[:count]
         if best:
             self.notes.append(f"nothing was promoted: {short}")
         return []
-
-    def _confirming(self, arm: Arm) -> Price:
-        """What the smallest confirmation costs that can decide anything."""
-        fresh = self._fresh[:ENOUGH]
-        return self._bench.price([(side, seed) for side in (*self._held, arm) for seed in fresh])
 
 
 def _line(arm: Arm) -> str:

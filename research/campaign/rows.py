@@ -44,9 +44,8 @@ class Rows:
 
     def accepted(self, proposer: str) -> list[Row]:
         """The rows of a proposer that were accepted before, in their order."""
-        return [
-            row for row in self.before if row["proposal"].proposer == proposer and row["status"] in _ALIVE
-        ]
+        alive = (row for row in self.before if row["status"] in _ALIVE)
+        return [row for row in alive if row["proposal"].proposer == proposer]
 
     def before_of(self, proposal: Proposal) -> Row | None:
         """The row that an earlier run of this sprint has written for a proposal, None for a new one."""
@@ -195,8 +194,7 @@ class Tried:
 
     def state(self) -> State:
         """The search as proposers see it: validation figures only."""
-        charter, seen = self._campaign.charter, self.admission.seen
-        objective = self._objective
+        charter, seen, objective = self._campaign.charter, self.admission.seen, self._objective
         done = [one for one in seen if one.metrics]
         return State(
             goal=charter.goal.text,

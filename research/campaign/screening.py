@@ -211,11 +211,8 @@ class Screening:
         return self._ranked(self.arms, margin)
 
     def _ranked(self, arms: Sequence[Arm], margin: float = 0.0) -> list[Arm]:
-        objective = inside(self.objective, margin)
-        return sorted(self._proposals(arms), key=lambda arm: rank(objective, self._means(arm)))
-
-    def _proposals(self, arms: Sequence[Arm]) -> list[Arm]:
-        return [arm for arm in arms if arm not in self._held]
+        objective, proposed = inside(self.objective, margin), [arm for arm in arms if arm not in self._held]
+        return sorted(proposed, key=lambda arm: rank(objective, self._means(arm)))
 
     def state(self) -> State:
         """What proposers may know now: validation figures only."""

@@ -73,12 +73,8 @@ class Steerable:
             return f"{owners[0]}={word}"
         from difflib import get_close_matches
 
-        known = [
-            *self._keys,
-            *self._groups,
-            *(f"{g}={o}" for g, every in self._groups.items() for o in every),
-        ]
-        near = get_close_matches(word, known, 1)
+        choices = [f"{group}={name}" for group, names in self._groups.items() for name in names]
+        near = get_close_matches(word, [*self._keys, *self._groups, *choices], 1)
         perhaps = f", perhaps {near[0]}" if near else ""
         raise Refusal(f"{word[:60]!a} is nothing that proposals turn{perhaps}: task=show and --help list it.")
 
@@ -129,10 +125,8 @@ class Steering:
     def outside(self, overrides: Sequence[str]) -> list[str]:
         """A sentence for each override that the person has excluded, or that none of them is in the focus."""
         turned = [(override(text).key, override(text).value or "", text) for text in overrides]
-        banned, wanted = (
-            [name for line in self._lines if line.verb == verb for name in line.names]
-            for verb in ("exclude", "focus")
-        )
+        banned = [name for line in self._lines if line.verb == "exclude" for name in line.names]
+        wanted = [name for line in self._lines if line.verb == "focus" for name in line.names]
         wrong = [
             f"{text}: the person has excluded {name}, leave it as it is."
             for key, value, text in turned

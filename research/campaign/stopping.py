@@ -4,7 +4,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, final
 
 from research.campaign.bench import Arm, Bench, Pair
@@ -15,15 +14,6 @@ from research.propose.bandit import Bandit
 from research.propose.proposer import Lane
 from research.run.lookup import spared
 from research.types import STOPPED, Objective
-
-
-@final
-@dataclass(frozen=True)
-class _Ended:
-    """An arm that was ended, and what its training might have cost."""
-
-    arm: Arm
-    cap: float | None
 
 
 @final
@@ -43,7 +33,8 @@ class Stopping:
         self._spared = spared(objective.metrics)
         self._reference = reference
         self._cap: float | None = None
-        self._ended: list[_Ended] = []
+        self._ended: list[tuple[Arm, float | None]] = []
+        """arms that were ended, and what the training of each might have cost"""
         self._looked = self._audited = self._wrong = 0
         self._offset = random.Random(f"audit {reference.overrides}").random()
         self._lost_joules = 0.0
@@ -78,7 +69,7 @@ class Stopping:
             return False
         for seed in arm.failures.keys() & set(self._seeds):
             self._halving.lost(self._spent(arm, seed))
-        self._ended.append(_Ended(arm, self._cap))
+        self._ended.append((arm, self._cap))
         return True
 
     def recalled(self, arm: Arm, before: Mapping[str, Any] | None) -> bool:
@@ -94,9 +85,7 @@ class Stopping:
         return True
 
     def _spent(self, arm: Arm, seed: int) -> Mapping[str, float]:
-        told = arm.facts.get("audit") or {}
-        spent: Mapping[str, float] = told.get("spent") or self._bench.lost(arm, seed)
-        return spent
+        return (arm.facts.get("audit") or {}).get("spent") or self._bench.lost(arm, seed)
 
     def audit(
         self, short: Callable[[Price], str | None], best: Mapping[str, float] | None, last: bool = False
@@ -110,19 +99,19 @@ class Stopping:
         if last and not due:
             due = self._ended[-1:] if self._settings.audit else []
         wrong: list[Arm] = []
-        for ended in due[self._looked :]:
-            if short(self._bench.price([(ended.arm, seed) for seed in self._seeds])):
+        for arm, cap in due[self._looked :]:
+            if short(self._bench.price([(arm, seed) for seed in self._seeds])):
                 break
             self._looked += 1
-            wrong += [ended.arm] if self._judged(ended, best) else []
+            wrong += [arm] if self._judged(arm, cap, best) else []
         return wrong
 
     def _drawn(self, at: int) -> bool:
         share = self._settings.audit
         return math.floor((at + 1) * share + self._offset) > math.floor(at * share + self._offset)
 
-    def _judged(self, ended: _Ended, best: Mapping[str, float] | None) -> bool:
-        arm, bench = ended.arm, self._bench
+    def _judged(self, arm: Arm, cap: float | None, best: Mapping[str, float] | None) -> bool:
+        bench = self._bench
         reason = arm.failures[next(seed for seed in self._seeds if seed in arm.failures)]
         spent = dict(self._spent(arm, self._seeds[0]))
         bench.note(arm, "stopped", audit={"reason": reason, "spent": spent})
@@ -130,7 +119,7 @@ class Stopping:
         self._lost_joules += spent.get("train/energy_j", 0.0)
         if arm.failed(self._seeds) or bench.held(arm, self._seeds):
             return False  # it diverged, the time was over, or a neighbour made its costs worthless
-        wrong = self._halving.wrong(bench.means(arm, self._seeds), ended.cap, best)
+        wrong = self._halving.wrong(bench.means(arm, self._seeds), cap, best)
         self._audited += 1
         self._wrong += wrong
         ids = [arm.trials[seed] for seed in self._seeds]

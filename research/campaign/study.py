@@ -67,12 +67,7 @@ class Experiment:
     """One run of one study."""
 
     def __init__(
-        self,
-        campaign: Campaign,
-        name: str,
-        study: Study,
-        fixed: tuple[str, ...],
-        launcher: Mapping[str, Any],
+        self, campaign: Campaign, name: str, study: Study, fixed: tuple[str, ...], launcher: Mapping[str, Any]
     ) -> None:
         self._name, self._study, self._store, self._lines = name, study, campaign.store, campaign.lines
         self._fixed, self._campaign, self._launcher = fixed, campaign, launcher
@@ -134,9 +129,9 @@ class Experiment:
         for verdict in verdicts:
             self._lines.say(f"{verdict.word}: {report.sentence(verdict)}", style="bold")
         failed = [
-            (n, " ".join(arm.overrides), arm.failures[n])
+            (seed, " ".join(arm.overrides), why)
             for arm in arms.values()
-            for n in sorted(arm.failures)
+            for seed, why in sorted(arm.failures.items())
         ]
         read = {line: self._measured(arm) for line, arm in arms.items()}
         commands = [self._command(arm) for arm in arms.values()]
@@ -185,9 +180,8 @@ class Experiment:
             metric=self._study.metrics[0],
             proposer=proposer,
         )
-        return Arm(
-            line.overrides, proposer, self._store.add_proposal(proposal, sprint_id=sprint, status="running")
-        )
+        number = self._store.add_proposal(proposal, sprint_id=sprint, status="running")
+        return Arm(line.overrides, proposer, number)
 
     def _status(self, arm: Arm, verdicts: Sequence[ClaimVerdict]) -> str:
         if arm.proposer == "control":

@@ -1,11 +1,12 @@
 """The discussion of a sprint: hypotheses, a plan, its overrides, and the queue that hands them out."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from research.compose.override import Assignment
 from research.llm.prompt import data_json
@@ -14,8 +15,10 @@ from research.space.complaints import parsed, points
 from research.stats.claims import refutation
 from research.team.brief import Brief, Lessons
 from research.team.forms import Build, Builds, Hypotheses, Hypothesis, Plan, PlannedArm, Remarks, refuting
-from research.team.roles import Team
-from research.types import Proposal
+from research.team.roles import Role, Team
+from research.types import Proposal, Record
+
+T = TypeVar("T", bound=Record)
 
 PROPOSER = "llm"
 """who the team's proposals are booked under: the turns, shares and costs of the language model"""
@@ -63,31 +66,38 @@ def _silent(team: Team, kind: type[Any], otherwise: str) -> str:
     return f"{', '.join(names)}: {why}; {otherwise}"
 
 
+def _answers(
+    team: Team,
+    kind: type[T],
+    told: tuple[Brief, Lessons],
+    asked: Sequence[str],
+    check: Callable[[T], Sequence[str]] = lambda answer: (),
+    spare: Callable[[T], T | None] = lambda answer: None,
+) -> Iterator[tuple[Role, T]]:
+    """What the roles of a kind answer, one after another, each told its parts and then what is `asked`."""
+    brief, lessons = told
+    for role in team.of(kind):
+        parts = [*brief.told(role.parts, role.phase, lessons), *asked]
+        answer = team.ask(role, kind, parts, check, spare)
+        if answer is not None:
+            yield role, answer
+
+
 def _hypotheses(team: Team, brief: Brief, lessons: Lessons) -> tuple[Hypothesis, ...]:
-    stated: list[Hypothesis] = []
-    for role in team.of(Hypotheses):
-        parts = [
-            *brief.told(role.parts, role.phase, lessons),
-            f"{_promise(brief)}: state {brief.count} hypotheses, the most promising first.",
-        ]
-        told = team.ask(
-            role,
-            Hypotheses,
-            parts,
-            lambda answer: _cited(brief, answer),
-            lambda answer: _kept_hypotheses(brief, answer),
-        )
-        stated += told.hypotheses if told else ()
-    return tuple(stated)
+    answers = _answers(
+        team,
+        Hypotheses,
+        (brief, lessons),
+        [f"{_promise(brief)}: state {brief.count} hypotheses, the most promising first."],
+        lambda answer: brief.unknown([cited for one in answer.hypotheses for cited in one.cites]),
+        lambda answer: _kept_hypotheses(brief, answer),
+    )
+    return tuple(stated for _, answer in answers for stated in answer.hypotheses)
 
 
 def _promise(brief: Brief) -> str:
     trials = "1 trial" if brief.count == 1 else f"{brief.count} trials"
     return f"The team has {trials} of this sprint, which are run before all others"
-
-
-def _cited(brief: Brief, answer: Hypotheses) -> list[str]:
-    return brief.unknown([cited for hypothesis in answer.hypotheses for cited in hypothesis.cites])
 
 
 def _kept_hypotheses(brief: Brief, answer: Hypotheses) -> Hypotheses | None:
@@ -102,38 +112,29 @@ def _listed(hypotheses: Sequence[Hypothesis]) -> str:
 
 
 def _remarks(team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
-    remarks: list[str] = []
-    for role in team.of(Remarks):
-        parts = [
-            *brief.told(role.parts, role.phase, lessons),
-            _listed(hypotheses),
-            "Say what matters to the plan.",
-        ]
-        told = team.ask(role, Remarks, parts)
-        remarks += [f"{role.name}: {remark}" for remark in told.remarks] if told else []
-    return tuple(remarks)
+    asked = [_listed(hypotheses), "Say what matters to the plan."]
+    answers = _answers(team, Remarks, (brief, lessons), asked)
+    return tuple(f"{role.name}: {remark}" for role, answer in answers for remark in answer.remarks)
 
 
 def _plan(
     team: Team, brief: Brief, lessons: Lessons, hypotheses: Sequence[Hypothesis], remarks: Sequence[str]
 ) -> tuple[Plan, tuple[str, ...]]:
     """The first plan that an architect gives; without one each hypothesis is an arm of its own."""
-    for role in team.of(Plan):
-        parts = [*brief.told(role.parts, role.phase, lessons), _listed(hypotheses)]
-        parts += [data_json(remarks, "remarks of other roles")] if remarks else []
-        parts.append(f"{_promise(brief)}: plan {brief.count} arms, each of which is one of them.")
-        told = team.ask(
-            role,
-            Plan,
-            parts,
-            lambda plan: _unplanned(hypotheses, plan),
-            lambda plan: _kept_arms(hypotheses, plan),
-        )
-        if told:
-            return told, ()
-    arms = tuple(
-        PlannedArm(hypothesis=n, change=hypothesis.claim) for n, hypothesis in enumerate(hypotheses[:8], 1)
+    asked = [_listed(hypotheses)]
+    asked += [data_json(remarks, "remarks of other roles")] if remarks else []
+    asked.append(f"{_promise(brief)}: plan {brief.count} arms, each of which is one of them.")
+    answers = _answers(
+        team,
+        Plan,
+        (brief, lessons),
+        asked,
+        lambda plan: _unplanned(hypotheses, plan),
+        lambda plan: _kept_arms(hypotheses, plan),
     )
+    for _, plan in answers:
+        return plan, ()
+    arms = tuple(PlannedArm(hypothesis=n, change=one.claim) for n, one in enumerate(hypotheses[:8], 1))
     return Plan(arms=arms), (_silent(team, Plan, "stand-in: each hypothesis is an arm"),)
 
 
@@ -156,19 +157,17 @@ def _kept_arms(hypotheses: Sequence[Hypothesis], plan: Plan) -> Plan | None:
 def _builds(team: Team, brief: Brief, lessons: Lessons, plan: Plan, check: Check) -> list[Build]:
     """The arms as overrides; an arm that several engineers build is taken from the first."""
     arms = [{"number": n, **arm.model_dump()} for n, arm in enumerate(plan.arms, 1)]
+    answers = _answers(
+        team,
+        Builds,
+        (brief, lessons),
+        [data_json(arms, "arms of the plan"), "Write each arm as overrides."],
+        lambda answer: [fault for build in answer.builds for fault in _unbuilt(plan, build, check)],
+        lambda answer: _kept_builds(plan, answer, check),
+    )
     built: dict[int, Build] = {}
-    for role in team.of(Builds):
-        parts = [*brief.told(role.parts, role.phase, lessons), data_json(arms, "arms of the plan")]
-        parts.append("Write each arm as overrides.")
-        told = team.ask(
-            role,
-            Builds,
-            parts,
-            lambda answer: [fault for build in answer.builds for fault in _unbuilt(plan, build, check)],
-            lambda answer: _kept_builds(plan, answer, check),
-        )
-        for build in told.builds if told else ():
-            built.setdefault(build.arm, build)
+    for build in (build for _, answer in answers for build in answer.builds):
+        built.setdefault(build.arm, build)
     return list(built.values())
 
 
@@ -236,7 +235,7 @@ class Queued(Proposer):
         """how many were queued in all, and how many are still to be reviewed"""
         self.asking: Callable[[], AbstractContextManager[None] | None] = nullcontext
         """the context within which the inner proposer is asked; it gives None while nobody can be asked"""
-        self._early: Callable[[], Proposal | None] | None = None
+        self._early: Future[Proposal | None] | None = None
 
     def put(self, proposals: Iterable[Proposal]) -> None:
         """Queue proposals behind those that wait."""
@@ -254,21 +253,15 @@ class Queued(Proposer):
         if self._waiting:
             return self._waiting.popleft()
         early, self._early = self._early, None
-        return self._asked(state) if early is None else early()
+        return self._asked(state) if early is None else early.result()
 
     def ask_early(self, state: State) -> None:
         """Ask the inner proposer now; the next `ask` returns what it proposes, or raises what it raised."""
+        self._early = Future[Proposal | None]()
         try:
-            proposal = self._asked(state)
+            self._early.set_result(self._asked(state))
         except Exception as error:
-            raised = error
-
-            def fail() -> Proposal | None:
-                raise raised
-
-            self._early = fail
-        else:
-            self._early = lambda: proposal
+            self._early.set_exception(error)
 
     def _asked(self, state: State) -> Proposal | None:
         asking = self.asking()

@@ -1,6 +1,4 @@
-"""Who reviews, improves and words: the roles that the model speaks for, else their stand-ins, and which it
-was.
-"""
+"""Who reviews, improves and words: the roles that the model speaks for, else their stand-ins."""
 
 import itertools
 import re
@@ -69,13 +67,8 @@ def _revised(before: Proposal, told: Revision) -> Proposal:
 
 
 def _case(proposal: Proposal) -> list[str]:
-    shown = {
-        "hypothesis": proposal.hypothesis,
-        "overrides": list(proposal.overrides),
-        "refuted_by": proposal.refuted_by,
-        "cites": list(proposal.cites),
-    }
-    return [data_json(shown, "the proposal")]
+    told = ("hypothesis", "overrides", "refuted_by", "cites")
+    return [data_json({name: getattr(proposal, name) for name in told}, "the proposal")]
 
 
 def _reviews(opinions: Sequence[Opinion]) -> str:
@@ -112,8 +105,8 @@ _NEGATED = (
 """what turns a verdict's own word into another verdict"""
 _ELSEWHERE = (
     r"(?!\W+(?:on|for|in|with|at|beyond|outside|elsewhere)\b[^.;]*\b(?:other|another|larger|smaller|different"
+    r"|new|further|more|general|elsewhere|beyond|outside)\b)"
 )
-_ELSEWHERE += r"|new|further|more|general|elsewhere|beyond|outside)\b)"
 """what a limit goes on with: not confirmed on other data is no denial"""
 _SUPPOSED = re.compile(
     r"(?:\b(?:would|could|may|might|should)(?: (?:be|have|been|well|also|then|still|only)){0,3}"
@@ -162,11 +155,8 @@ def worded(team: Team | None, evidence: Quotable, task: Callable[[], Sequence[st
     for role in team.of(Wording) if team is not None else ():
         assert team is not None
         shown = {"verdict": evidence.word, "sentence": evidence.sentence, **evidence.figures}
-        parts = [
-            *task(),
-            data_json(shown, "the finding"),
-            data_json(sorted(evidence.rows), "what may be cited"),
-        ]
+        parts = [*task(), data_json(shown, "the finding")]
+        parts.append(data_json(sorted(evidence.rows), "what may be cited"))
         told = team.ask(role, Wording, [*parts, "Word the finding."], lambda said: faults(said, evidence))
         if told:
             return Worded(text=told.words, by="model", cites=told.cites, next=told.next)

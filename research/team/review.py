@@ -1,7 +1,7 @@
 """What a review is: what code knows of a proposal, five scores to one, and who stands in for a reviewer."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, final
 
 from pydantic import Field
@@ -148,12 +148,11 @@ def _apart(one: str | None, other: str | None) -> float:
 def neighbourhood(proposal: Proposal, seen: Sequence[Seen], objective: Objective) -> dict[str, Any]:
     """Distance, place, failure and known of `Facts`, from what this campaign has seen."""
     tried = [result for result in seen if result.status in ("done", "failed")]
-    ordered = sorted(
-        ((distance(proposal.overrides, result.overrides), place) for place, result in enumerate(tried))
-    )
-    near = [tried[place] for far, place in ordered[:_NEIGHBOURS] if far <= _NEAR]
+    apart = [distance(proposal.overrides, result.overrides) for result in tried]
+    nearest = sorted(range(len(tried)), key=lambda place: apart[place])[:_NEIGHBOURS]
+    near = [tried[place] for place in nearest if apart[place] <= _NEAR]
     return {
-        "distance": ordered[0][0] if ordered else None,
+        "distance": min(apart, default=None),
         "failure": sum(result.word == "failed" for result in near) / len(near) if near else None,
         "place": _place(near, tried, objective),
         "known": tuple(_told(result, objective) for result in near),
@@ -275,11 +274,9 @@ def shortened(
     return None if best is None else best[2]
 
 
-def _fewer(proposal: Proposal) -> Sequence[tuple[str, Proposal]]:
+def _fewer(proposal: Proposal) -> Iterator[tuple[str, Proposal]]:
     """Each proposal with one override less."""
-    proposals = []
     for place, override in enumerate(proposal.overrides):
         kept = (*proposal.overrides[:place], *proposal.overrides[place + 1 :])
         claim = f"{proposal.hypothesis} (without {override})"[:2000]
-        proposals.append((override, proposal.model_copy(update={"overrides": kept, "hypothesis": claim})))
-    return proposals
+        yield override, proposal.model_copy(update={"overrides": kept, "hypothesis": claim})
