@@ -17,8 +17,7 @@ import numpy as np
 from benchmarks.alpha_ledger import AlphaLedger
 from research.campaign.budget import NO_PRICE, Price
 from research.campaign.charter import Confirm
-from research.campaign.judging import Finding, OwnClaims
-from research.campaign.question import Turn
+from research.campaign.judging import Finding, OwnClaims, Turn
 from research.stats.alpha import Errors
 from research.stats.arms import Arm, between
 from research.stats.claims import Claim

@@ -7,8 +7,8 @@ from typing import final
 
 from research.campaign.admission import REPEAT, Admission, Admitted
 from research.campaign.bench import Arm, Bench
+from research.campaign.model import Talk
 from research.campaign.rows import seen_of
-from research.campaign.talk import Talk
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
 from research.propose.bandit import Bandit

@@ -4,13 +4,13 @@ import functools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, final
 
 from research.campaign.budget import NO_PRICE, Expected, Price, Spend, Timeboxes
 from research.campaign.halving import ends_alike
-from research.campaign.trials import REPEATS, Quiet, Sharing, Typed
+from research.campaign.trials import REPEATS, Quiet, Run, Sharing, Typed
 from research.compose.override import keys_of
 from research.run import teachers
 from research.run.lines import Lines
@@ -26,7 +26,6 @@ from research.types import Key, Result, Trial
 
 __all__ = ["Arm", "Bench", "Pair", "Run"]
 
-Run = Callable[[Sequence[Job]], Iterator[Outcome]]
 Pair = tuple[Arm, int]
 """an arm and a seed: what one trial answers"""
 

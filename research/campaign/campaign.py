@@ -161,7 +161,7 @@ class Campaign:
     @cached_property
     def charter(self) -> "Charter":
         """The goal and all that is fixed. Raises `Refusal` for a goal that is not understood."""
-        from research.campaign.rewording import understood
+        from research.campaign.model import understood
 
         return understood(self)
 
@@ -239,7 +239,7 @@ class Campaign:
     @cached_property
     def client(self) -> "Client | None":
         """The language model, None with `llm=none`; every exchange becomes a row of the newest sprint."""
-        from research.campaign.discuss import connected
+        from research.campaign.model import connected
 
         settings, budget = self.config["llm"], self.config["budget"] if self.bounded else {}
         made = connected(self, settings, budget) if settings.get("model") is not None else None
@@ -248,7 +248,7 @@ class Campaign:
     @cached_property
     def team(self) -> "Team | None":
         """The roles that the model speaks for; None without one, when stand-ins do all."""
-        from research.campaign.discuss import team
+        from research.campaign.model import team
 
         return None if self.client is None else team(self, self.client)
 

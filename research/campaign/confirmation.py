@@ -7,8 +7,7 @@ from typing import Any, final
 
 from research.campaign.bench import Arm, Bench
 from research.campaign.charter import Confirm
-from research.campaign.judging import Finding, ground, judge, method, undisturbed
-from research.campaign.question import Question, Turn
+from research.campaign.judging import Finding, Question, Turn, ground, judge, method, undisturbed
 from research.metrics import METRICS, is_ratio, is_test, screening, shortfall
 from research.stats.alpha import Errors
 from research.stats.claims import Claim

@@ -1,4 +1,4 @@
-"""The team of a campaign: how it is opened, what memory recalls for it, and its discussion in a sprint."""
+"""The team of a campaign: what memory recalls for it, and its discussion in a sprint."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.admission import Admission
 from research.campaign.briefing import brief, completed
-from research.campaign.budget import ModelAccount, owed, share
+from research.campaign.budget import ModelAccount, owed
 from research.campaign.charter import Charter
-from research.campaign.rows import Earlier, Row, Rows, rows_of
+from research.campaign.model import Talk
+from research.campaign.rows import Earlier, Row, Rows
 from research.campaign.screening import Screening
-from research.campaign.talk import Talk
 from research.compose.override import values_of
-from research.llm.client import Client, connect
-from research.llm.ledger import tally
 from research.memory.lessons import Lesson
 from research.memory.memory import Memory
 from research.memory.reading import Episode
@@ -24,7 +22,6 @@ from research.store.store import Store
 from research.team.brief import Brief
 from research.team.discussion import Queued, discuss
 from research.team.judges import Judges
-from research.team.roles import Team, roles
 from research.types import SprintFacts
 
 if TYPE_CHECKING:
@@ -80,47 +77,6 @@ class Recall:
         where = f" on {episode.task}" if episode.task else ""
         overrides = " ".join(episode.overrides) or "the defaults"
         return f"{episode.id}: {overrides}{where}: {episode.word} {figures}".strip()
-
-
-def connected(campaign: "Campaign", settings: Mapping[str, Any], budget: Mapping[str, Any]) -> Client | None:
-    """The client of the group `llm`; what an interrupted run of the campaign has used stays used.
-
-    What `budget` names is an upper bound: a server that hangs may not take all of its time.
-    """
-    store = campaign.store
-
-    def sprints() -> list[int]:
-        return [row["id"] for row in rows_of(store, campaign.charter.name).values()]
-
-    def record(**exchange: Any) -> None:
-        store.add_interaction(sprint_id=max(sprints(), default=None), **exchange)
-
-    before = [] if store.is_new else sprints()
-    exchanges = [row for number in before for row in store.interactions(sprint_id=number)]
-    already = tally(exchanges) if exchanges else None
-    client = connect(_within(settings, budget), record=record, store=store, already=already)
-    if client is not None:
-        client.heard.say = lambda said: campaign.lines.say(f"model      {said}", style="yellow")
-    return client
-
-
-def _within(settings: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
-    held, longest = dict(settings), share(budget.get("seconds"))
-    if budget.get("dollars") is not None:
-        cap = settings["caps"].get("dollars")
-        dollars = budget["dollars"] if cap is None else min(budget["dollars"], cap)
-        held["caps"] = {**settings["caps"], "dollars": dollars}
-    if longest is not None:
-        held |= {name: min(settings[name], longest) for name in ("patience_s", "timeout_s")}
-    return held
-
-
-def team(campaign: "Campaign", client: Client) -> Team:
-    """The roles of `conf/role`. Raises `Refusal` for a file or a model that is no use."""
-    members = roles(campaign.conf)
-    for model in {role.model for role in members if role.model is not None}:
-        client.admit(model)
-    return Team(members, client)
 
 
 @final

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from refusal import Refusal
-from research.campaign.alone import alone, running, shares
 from research.campaign.bench import Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import CONF, Campaign
@@ -16,7 +15,7 @@ from research.campaign.recipe import typed
 from research.campaign.rows import rows_of
 from research.campaign.sprint import Sprint
 from research.campaign.steering import ENDED, FILE, stopped
-from research.campaign.trials import unshared
+from research.campaign.trials import alone, running, shares, unshared
 from research.goal.saying import sentence
 from research.llm.client import NONE
 from research.metrics import compares

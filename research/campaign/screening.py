@@ -10,10 +10,10 @@ from research.campaign.asking import Asking, Early, Proposers, spread
 from research.campaign.bench import Arm, Bench
 from research.campaign.budget import ModelAccount, Price, paid
 from research.campaign.charter import Screen
+from research.campaign.model import Talk
 from research.campaign.rows import Earlier
 from research.campaign.steering import Steering
 from research.campaign.stopping import Stopping, Worth
-from research.campaign.talk import Talk
 from research.metrics import rank, untested
 from research.propose.bandit import NOTHING, gain
 from research.propose.proposer import CONTROL, Lane, Proposer, Seen, SeenStatus, State, lane_of, view

@@ -17,15 +17,14 @@ from research.campaign.conclusions import Conclusions
 from research.campaign.confirmation import Confirmation, claim
 from research.campaign.control import baseline, control_arm, stopped_control, wanted_of
 from research.campaign.discuss import Meeting, account
-from research.campaign.judging import Finding, OwnClaims
+from research.campaign.judging import Finding, OwnClaims, Question, asked, digest_of_data, unkept
+from research.campaign.model import Talk
 from research.campaign.promotion import Promotion
-from research.campaign.question import Question, asked, digest_of_data, unkept
 from research.campaign.rows import Earlier, Rows, carried, earlier, rows_of
 from research.campaign.screening import Screening
 from research.campaign.steering import FILE, Steerable, Steering
 from research.campaign.stopped_control import Shortest, told
 from research.campaign.stopping import Worth
-from research.campaign.talk import Talk
 from research.propose.proposer import Proposer, represented
 from research.report.campaign import leave
 from research.stats.arms import Arm

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, final
 
 from refusal import Refusal
-from research.campaign.alone import alone, running, shares
 from research.campaign.bench import Bench, Run
 from research.campaign.budget import Spend
 from research.campaign.campaign import Campaign
-from research.campaign.judging import method, taken
-from research.campaign.question import digest_of_data
+from research.campaign.judging import digest_of_data, method, taken
 from research.campaign.recipe import ArmLine, Study, counts, earlier, ordered, recipe, unseen
-from research.campaign.trials import unshared
+from research.campaign.trials import alone, running, shares, unshared
 from research.compose.override import keys_of
 from research.report import study as report
 from research.report.arms import Read, measured

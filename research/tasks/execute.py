@@ -6,9 +6,9 @@ from typing import Any, ClassVar, final
 
 from refusal import Refusal
 from research.campaign.admission import Admission
-from research.campaign.alone import meanwhile, running
 from research.campaign.bench import Arm
 from research.campaign.campaign import Campaign
+from research.campaign.trials import meanwhile, running
 from research.goal.saying import sentence
 from research.metrics import is_timed, quantity, untested
 from research.store import leases

@@ -98,7 +98,7 @@ def reproduce(campaign: Campaign, id: int | str | None) -> Reproduced:
 
 def _again(campaign: Campaign, trials: Sequence[Trial]) -> dict[int, Trial]:
     """Each trial as a declared replicate, one at a time, so that none is timed beside another."""
-    from research.campaign.alone import running
+    from research.campaign.trials import running
     from research.run.runner import Job
 
     own = {**campaign.harness, "force": True}

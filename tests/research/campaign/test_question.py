@@ -12,7 +12,7 @@ from benchmarks.alpha_ledger import AlphaLedger
 from campaign_lab import Lab, Scripted, energy, flat, opened
 from empty_stores import laid
 from research.campaign.charter import Confirm
-from research.campaign.question import Question, asked, digest_of_data, unkept
+from research.campaign.judging import Question, asked, digest_of_data, unkept
 from research.goal.goal import Goal
 from research.stats.alpha import left, share
 from research.store.store import Store

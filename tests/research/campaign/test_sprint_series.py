@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from campaign_lab import Lab, energy, flat, opened
-from research.campaign.alone import alone
 from research.campaign.budget import Spend
 from research.campaign.charter import Charter, Confirm, Promote, Screen, Sprints
+from research.campaign.trials import alone
 from research.report.findings import of_campaign
 from research.store.store import Store
 from team_lab import series
@@ -187,7 +187,7 @@ def test_what_later_sprints_carry_on_is_counted_once(nothing: Lab) -> None:
 def test_two_processes_do_not_run_one_campaign(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("research.campaign.alone.POLL_S", 0.02)
+    monkeypatch.setattr("research.campaign.trials.POLL_S", 0.02)
     first, later = (
         SimpleNamespace(
             store=Store(lab.store._url), lines=SimpleNamespace(say=lambda text, style: said.append(text))

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from research.campaign.talk import Talk
+from research.campaign.model import Talk
 from research.run.runner import Job, Outcome
 
 

@@ -16,8 +16,7 @@ import sqlalchemy as sa
 
 from empty_stores import laid
 from refusal import Refusal
-from research.campaign.alone import alone, shares
-from research.campaign.trials import Sharing, unshared
+from research.campaign.trials import Sharing, alone, shares, unshared
 from research.run import drain, engines, handout
 from research.run.handout import Handout
 from research.run.job import Job, Outcome
@@ -33,7 +32,7 @@ LAUNCHER = {"jobs": 1, "threads": 1, "timeout_s": 60.0, "stall_s": None, "disk_f
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handout, "_WAIT_S", 0.0)
     monkeypatch.setattr(drain, "POLL_S", 0.02)
-    monkeypatch.setattr("research.campaign.alone.POLL_S", 0.02)
+    monkeypatch.setattr("research.campaign.trials.POLL_S", 0.02)
 
 
 @pytest.fixture
@@ -220,7 +219,7 @@ def test_a_daemon_runs_what_others_have_queued_where_cores_were_shared_out(
     jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Handout([*jobs[:2], replace(jobs[2], sweep="another"), replace(jobs[3], apart=True)])
-    monkeypatch.setattr("research.campaign.alone.Runner", lambda **own: nullcontext(Here(store)))
+    monkeypatch.setattr("research.campaign.trials.Runner", lambda **own: nullcontext(Here(store)))
     said: list[str] = []
 
     def stopped(seconds: float) -> None:

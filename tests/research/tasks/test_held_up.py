@@ -38,7 +38,7 @@ def test_a_daemon_leaves_it_in_the_queue_and_takes_it_later(
     def stopped(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("research.campaign.alone.time.sleep", stopped)
+    monkeypatch.setattr("research.campaign.trials.time.sleep", stopped)
     assert busy.ask("run", daemon=True).left == 1
     (row,) = busy.store.proposals()
     assert row["status"] == "queued" and "too busy" in row["facts"]["reasons"][0]
