@@ -12,17 +12,7 @@ from research.campaign.rows import seen_of
 from research.llm.client import LlmUnavailable
 from research.llm.ledger import CapReached
 from research.propose.bandit import Bandit
-from research.propose.proposer import (
-    CONTROL,
-    InLane,
-    Lane,
-    Proposer,
-    Seen,
-    SeenStatus,
-    State,
-    lane_of,
-    view,
-)
+from research.propose.proposer import CONTROL, InLane, Lane, Proposer, Seen, SeenStatus, State, lane_of, view
 from research.stats.intervals import summary
 from research.team.discussion import PROPOSER, Queued
 from research.team.judges import Judges

@@ -61,11 +61,9 @@ def completed(campaign: "Campaign", state: State) -> State:
 def _left(campaign: "Campaign", number: int) -> dict[str, Any]:
     """Turns and budget; what has no limit is not told."""
     charter, spend = campaign.charter, campaign.spend
-    used = {"trials": spend.trials, "seconds": spend.seconds, "joules": spend.joules}
+    limits = {name: limit for name, limit in spend.limits.items() if math.isfinite(limit)}
     left = {
-        name: f"{max(0.0, limit - used[name]):.4g} of {limit:.4g}"
-        for name, limit in spend.limits.items()
-        if math.isfinite(limit)
+        name: f"{max(0.0, limit - getattr(spend, name)):.4g} of {limit:.4g}" for name, limit in limits.items()
     }
     usual = f"about {spend.each_s:.2g} s and {spend.each_j:.2g} J" if spend.trials else None
     told = {
@@ -110,13 +108,9 @@ class _Past:
 
     def completed(self, state: State) -> State:
         """The state with the trials, all seeds and verdicts of what was seen."""
-        more = {
-            "control": state.control and self._completed(state.control),
-            "stopped": state.stopped and self._completed(state.stopped),
-            "incumbent": state.incumbent and self._completed(state.incumbent),
-            "seen": tuple(map(self._completed, state.seen)),
-        }
-        return state.model_copy(update=more)
+        named = {name: getattr(state, name) for name in ("control", "stopped", "incumbent")}
+        more = {name: seen and self._completed(seen) for name, seen in named.items()}
+        return state.model_copy(update={**more, "seen": tuple(map(self._completed, state.seen))})
 
     def _completed(self, seen: Seen) -> Seen:
         key = (seen.proposer, tuple(seen.overrides))
@@ -157,10 +151,8 @@ class _Past:
         columns = [name for name in dict.fromkeys(wanted) if name in points[-1] and not is_test(name)]
         every = math.ceil(len(points) / _POINTS)
         shown = points[::-1][::every][::-1]
-        return (
-            tuple(columns),
-            *(tuple(f"{point.get(name, math.nan):.4g}" for name in columns) for point in shown),
-        )
+        rows = [tuple(f"{point.get(name, math.nan):.4g}" for name in columns) for point in shown]
+        return (tuple(columns), *rows)
 
     def verdicts(self) -> tuple[Judged, ...]:
         """The latest findings of the campaign, without those of a lane that has no model."""

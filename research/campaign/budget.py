@@ -52,9 +52,8 @@ class Spend:
         given = {"trials": trials, "seconds": seconds, "joules": joules}
         for name, limit in given.items():
             if limit is not None and not limit > 0:
-                raise Refusal(
-                    f"budget.{name}={limit:g} buys nothing: give a number above 0, or null for no limit."
-                )
+                hint = "give a number above 0, or null for no limit"
+                raise Refusal(f"budget.{name}={limit:g} buys nothing: {hint}.")
         if trials is not None and trials != math.inf and trials != int(trials):
             raise Refusal(f"budget.trials={trials:g} is no number of trials: give a whole one.")
         self.limits = {name: math.inf if limit is None else float(limit) for name, limit in given.items()}
@@ -230,9 +229,8 @@ class ModelAccount:
 
     def _take(self, among: int) -> Asked:
         now = self._spent()
-        due = Asked(
-            joules=(now.known_joules - self._joules) / among, unknown=now.unknown_calls - self._unknown
-        )
+        joules = (now.known_joules - self._joules) / among
+        due = Asked(joules=joules, unknown=now.unknown_calls - self._unknown)
         self._joules, self._unknown = self._joules + due.joules, now.unknown_calls
         return due
 

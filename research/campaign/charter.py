@@ -20,8 +20,8 @@ from research.stats.decide import ENOUGH
 from research.team.review import Thresholds
 from research.types import Constraint, Record
 
-_WORTH, _OF_SCORES, _OF_LOSSES = 0.1, 2.0, 0.1
-"""see `Search`"""
+_OF_SCORES, _OF_LOSSES = 2.0, 0.1
+"""how many times `Search.worth` it is, by what is searched"""
 
 
 @final
@@ -59,7 +59,7 @@ class Screen(Record):
 class Search(Record):
     """When a search ends by itself."""
 
-    worth: float | None = Field(default=_WORTH, gt=0)
+    worth: float | None = Field(default=0.1, gt=0)
     """expected gain per joule of what could still be proposed, as a share of what it has been so far, below
     which it ends; twice that where a score is searched, a tenth for a loss or an error. None goes on to its
     turns and budget"""
@@ -206,9 +206,8 @@ def charter(config: Mapping[str, Any], conf: Path) -> Charter:
         raise Refusal(f"proposer.shares={found.shares} gives nobody a turn: set one of them above 0.")
     dollars = found.budget.get("dollars")
     if dollars is not None and not dollars >= 0:
-        raise Refusal(
-            f"budget.dollars={dollars:g} buys nothing: give 0 for models without a price, more, or null."
-        )
+        hint = "give 0 for models without a price, more, or null"
+        raise Refusal(f"budget.dollars={dollars:g} buys nothing: {hint}.")
     return found
 
 
@@ -223,9 +222,8 @@ def _shares(proposer: Mapping[str, Any], goal: Goal) -> dict[str, Any]:
     if not is_ratio(goal.objective.metric) or not any(is_score(bound.metric) for bound in bounds):
         return dict(shares)
     # What is no number is refused with the rest of the charter.
-    return {
-        name: of_costs.get(name, 1) * share if _is_factor(share) else share for name, share in shares.items()
-    }
+    numbers = {name: share for name, share in shares.items() if _is_factor(share)}
+    return {**shares, **{name: of_costs.get(name, 1) * share for name, share in numbers.items()}}
 
 
 def _is_factor(value: Any) -> bool:
@@ -266,9 +264,8 @@ def with_margins(asked: Charter) -> Charter:
 def _check_relative(bound: Constraint) -> None:
     """Raise `Refusal` for a share of the control that is none."""
     if not math.isfinite(bound.bound) or (bound.of_control == "ratio" and not bound.bound > 0):
-        raise Refusal(
-            f"{shown(bound)} bounds nothing: give a share of the control above 0, as 1.02 * control."
-        )
+        hint = "give a share of the control above 0, as 1.02 * control"
+        raise Refusal(f"{shown(bound)} bounds nothing: {hint}.")
 
 
 def _team(config: Mapping[str, Any]) -> dict[str, str]:

@@ -23,11 +23,7 @@ _SCORES = ("test/accuracy", "test/bits_per_byte", "test/loss")
 
 
 def claim(
-    objective: Objective,
-    smallest_effect: float,
-    control: Mapping[str, float],
-    *,
-    confirmed: bool = False,
+    objective: Objective, smallest_effect: float, control: Mapping[str, float], *, confirmed: bool = False
 ) -> Claim:
     """What is claimed of a contender: the objective, or a bound that the control's figures miss.
 

@@ -84,11 +84,7 @@ def company(charter: Charter) -> range:
 
 
 def wanted_of(
-    charter: Charter,
-    bench: Bench,
-    control: Arm,
-    notes: list[str],
-    earlier: Sequence[Mapping[str, Any]] = (),
+    charter: Charter, bench: Bench, control: Arm, notes: list[str], earlier: Sequence[Mapping[str, Any]]
 ) -> Objective:
     """The objective as it is screened; raises `Refusal` for a metric that trials here lack."""
     busy = bench.held(control, charter.screen.seeds)
@@ -100,10 +96,8 @@ def wanted_of(
     asked, means = screening_objective(charter.goal.objective), bench.means(control, charter.screen.seeds)
     for metric in asked.metrics:
         if metric not in means:
-            raise Refusal(
-                f"A trial here does not measure {metric}: name another metric, "
-                f"for example {', '.join(sorted(means))}."
-            )
+            others = f"name another metric, for example {', '.join(sorted(means))}"
+            raise Refusal(f"A trial here does not measure {metric}: {others}.")
     wanted = tightened(asked, examples, unsettled, means)
     broken = [bound for bound in asked.constraints if shortfall(bound, means[bound.metric]) > 0]
     notes += [f"the control breaks {shown(one)}: {quantity(one.metric, means[one.metric])}" for one in broken]

@@ -22,7 +22,7 @@ from research.metrics import is_energy, shown, words
 from research.page import put
 from research.propose.portfolio import plain
 from research.space.gate import Space
-from research.stats.claims import Claim, Part
+from research.stats.claims import Claim
 from research.stats.draws import KEY
 from research.stats.effects import Gain
 from research.stats.rubric import Rating
@@ -63,10 +63,8 @@ def write_recipe(
     if insight.verdict.word != "supported" or insight.verdict.comparison is None:
         raise Refusal(f"A finding that is {insight.verdict.word} is no discovery: confirm it first.")
     held = _fixed(fixed, space)
-    arm, base, stopped = (
-        _acting(held, _values(given), space)
-        for given in (overrides, baseline, split.stopped if split else ())
-    )
+    sides = (overrides, baseline, split.stopped if split else ())
+    arm, base, stopped = (_acting(held, _values(given), space) for given in sides)
     discovery = _Discovery(
         insight=insight,
         claim=claim,
@@ -104,10 +102,6 @@ class _Discovery:
     groups: frozenset[str]
 
     @property
-    def _first(self) -> Part:
-        return self.claim.first
-
-    @property
     def _kept(self) -> str:
         """The bounds, as the end of a sentence."""
         bounds = " and ".join(map(shown, self.claim.constraints))
@@ -115,8 +109,8 @@ class _Discovery:
 
     def _does(self, end: str = "s") -> str:
         """What the arm does, for example `lowers the joules of training`."""
-        verb = "lower" if self._first.direction == "min" else "raise"
-        return f"{verb}{end} {words(self._first.metric)}"
+        verb = "lower" if self.claim.first.direction == "min" else "raise"
+        return f"{verb}{end} {words(self.claim.first.metric)}"
 
     @property
     def _question(self) -> str:
@@ -125,24 +119,24 @@ class _Discovery:
     @property
     def _said(self) -> str:
         """What is claimed, in words."""
-        least = f" by at least {self._first.size}" if self._first.size.number else ""
+        least = f" by at least {self.claim.first.size}" if self.claim.first.size.number else ""
         return f"it {self._does()}{least}{self._kept}"
 
     def name(self, base: Values) -> str:
         """Words for people and a digest of what was compared, whatever the seeds and the day."""
         kept = [bound.model_dump() for bound in self.claim.constraints]
-        claimed = [self._first.metric, self._first.direction, kept]
+        claimed = [self.claim.first.metric, self.claim.first.direction, kept]
         same = [dict(self.fixed), dict(self.arm), *claimed, *([dict(base)] if base else [])]
         digest = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()
-        said = f"{self.fixed.get('data', '')} {words(self._first.metric)}"
+        said = f"{self.fixed.get('data', '')} {words(self.claim.first.metric)}"
         return "_".join([*re.findall(r"[a-z0-9]+", said.lower()), digest[:8]])
 
     def card(self, name: str, where: str) -> list[str]:
         """The lines of the header; `where` is the day and the machine."""
-        size = self.insight.verdict.size
+        size, least = self.insight.verdict.size, self.claim.first.size
         assert size is not None
-        method = f"; {method_words(self.insight.energy_method)}" if is_energy(self._first.metric) else ""
-        gain = f"{self._does()} by {improvement(size, self._first.direction)}{method}"
+        method = f"; {method_words(self.insight.energy_method)}" if is_energy(self.claim.first.metric) else ""
+        gain = f"{self._does()} by {improvement(size, self.claim.first.direction)}{method}"
         parts = f": {self.split.words}" if self.split else ""
         arms = [" ".join(_line(values)) for values in (self.arm, self.stopped) if values]
         return [
@@ -151,7 +145,7 @@ class _Discovery:
             f"Control: {' '.join(_line(self.control))}",
             f"Arms: {'; '.join(arms)}",
             f"Metric: {', '.join(dict.fromkeys(part.metric for part in self.claim.all))}",
-            f"Smallest effect: {self._first.size if self._first.size.number else 'any'}{self._kept}",
+            f"Smallest effect: {least if least.number else 'any'}{self._kept}",
             f"Command: python agent.py experiment={name}",
             f"  by hand: python train.py -m experiment={name}",
             f"Expected: supported: {gain}{parts} ({where})",
@@ -164,7 +158,10 @@ class _Discovery:
         tree: dict[str, Any] = {}
         for key, value in self.fixed.items():
             if key not in groups:
-                _put_at(tree, key.split("."), value)
+                node, (*path, last) = tree, key.split(".")
+                for part in path:
+                    node = node.setdefault(part, {})
+                node[last] = _listed(value)
         study = self._study()
         # A neighbour distorts what a clock takes.
         alone = {"launcher": {"jobs": 1}} if Study.model_validate(study).timed else {}
@@ -175,7 +172,7 @@ class _Discovery:
         arm, stopped = (" ".join(_line(values)) for values in (self.arm, self.stopped))
         claims = [self.claim.model_copy(update={"says": self._said, "arm": arm})]
         if stopped and self.split and self.split.shown:
-            beyond = Claim.improvement(self._first.metric, self._first.direction)
+            beyond = Claim.improvement(self.claim.first.metric, self.claim.first.direction)
             says = f"it {self._does()} beyond what training the control shorter does"
             claims.append(beyond.model_copy(update={"says": says, "arm": arm, "against": stopped}))
         return {
@@ -252,14 +249,6 @@ def _text(value: Any) -> str:
     return text if bare else f"'{text}'"
 
 
-def _put_at(tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:
-    first, *rest = parts
-    if rest:
-        _put_at(tree.setdefault(first, {}), rest, value)
-    else:
-        tree[first] = _listed(value)
-
-
 def _listed(value: Any) -> Any:
     return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
 
@@ -285,12 +274,11 @@ def _put(text: str, folder: Path, name: str) -> Path:
     except (OSError, ValueError):
         hint = "move it, or name another discovered=FOLDER"
         raise Refusal(f"{path} is there and cannot be read: {hint}.") from None
-    if before is not None:
-        seal = _SEAL.search(before)
-        if seal is None or _digest(_SEAL.sub("", before)) != seal[1]:
-            raise Refusal(f"{path} was edited by a person and stays: move it to have it written anew.")
-        if before == text:
-            return path
+    if before == text:
+        return path
+    seal = None if before is None else _SEAL.search(before)
+    if before is not None and (seal is None or _digest(_SEAL.sub("", before)) != seal[1]):
+        raise Refusal(f"{path} was edited by a person and stays: move it to have it written anew.")
     try:
         return put(text, folder, name)
     except Refusal:

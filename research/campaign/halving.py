@@ -153,9 +153,8 @@ class Halving:
         self._tried = self._tried if measured else time.time()
 
     def _feasible(self, means: Mapping[str, float]) -> bool:
-        return all(
-            shortfall(one, means.get(one.metric, math.nan)) <= 0 for one in self._objective.constraints
-        )
+        bounds = self._objective.constraints
+        return all(shortfall(bound, means.get(bound.metric, math.nan)) <= 0 for bound in bounds)
 
     def _costs(self, store: Store, trial_ids: Sequence[int]) -> list[Kept]:
         """The mean cost of an arm's undisturbed trials, and when the newest was begun; empty without any."""
@@ -202,13 +201,12 @@ def ends_alike(row: Trial, job: Job) -> bool:
     reason = row.reason or ""
     if not reason.startswith(STOPPED):
         return reason.startswith("diverged")
-    before, now = (
-        (config.get("callbacks") or {}).get("halving") or {} for config in (row.config, job.config)
-    )
-    caps = [bars.get("cap") for bars in (before, now)]
-    if {**before, "cap": None} != {**now, "cap": None} or (caps[0] is None) != (caps[1] is None):
+    configs = (row.config, job.config)
+    before, now = ((config.get("callbacks") or {}).get("halving") or {} for config in configs)
+    old, new = before.get("cap"), now.get("cap")
+    if {**before, "cap": None} != {**now, "cap": None} or (old is None) != (new is None):
         return False
-    return caps[0] is None or caps[1] <= _DRIFT * caps[0]
+    return old is None or new <= _DRIFT * old
 
 
 def _at(curve: list[dict[str, float]], rung: float, metric: str) -> float | None:

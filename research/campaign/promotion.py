@@ -19,12 +19,7 @@ class Promotion:
     """One sprint's promotion; it also says what the screening must leave to it and to the confirmation."""
 
     def __init__(
-        self,
-        charter: Charter,
-        bench: Bench,
-        control: Arm,
-        judged: int = 0,
-        stopped: Arm | None = None,
+        self, charter: Charter, bench: Bench, control: Arm, judged: int, stopped: Arm | None
     ) -> None:
         """`judged` are the contenders that the campaign has judged so far: the next has seeds of its own.
 

@@ -233,11 +233,9 @@ class Sprint:
         return sum(len(self._store.insights(sprint_id=row["id"])) for row in self._before)
 
     def _trains_s(self) -> float:
-        """Seconds that are left to train what is proposed."""
         return min(self._campaign.spend.left_s(), self._boxes.left_of("implement"))
 
     def _asks_s(self) -> float:
-        """Seconds that are left to ask the model."""
         over = self._talk.on and self._talk.ending
         return 0.0 if over else min(self._campaign.spend.left_s(), self._boxes.left_of(self._questions))
 
@@ -285,12 +283,5 @@ class Sprint:
     def _conclusions(self) -> Conclusions:
         campaign, lessons = self._campaign, self._campaign.recall.lessons
         unheld = self._shortest is not None and self._shortest.unknown is not None
-        return Conclusions(
-            self._charter,
-            self.bench,
-            self.id,
-            campaign.team,
-            lambda: lessons("evaluation"),
-            campaign.discovered,
-            unheld,
-        )
+        told = (campaign.team, lambda: lessons("evaluation"), campaign.discovered, unheld)
+        return Conclusions(self._charter, self.bench, self.id, *told)

@@ -163,11 +163,11 @@ class Climb:
     def _reached(self) -> list[float]:
         """The step of each of the control's curves from which on the bounds are kept for the first time."""
         bounds = _bounds(self._wanted)
-        reached = [
-            next((row["step"] for row in curve if all(_keeps(bound, row) for bound in bounds)), math.inf)
+        kept = [
+            [row["step"] for row in curve if all(_keeps(bound, row) for bound in bounds)]
             for curve in self._curves()
         ]
-        return [step for step in reached if math.isfinite(step)] if bounds else []
+        return [steps[0] for steps in kept if steps] if bounds else []
 
     def _curves(self) -> list[list[dict[str, float]]]:
         ids = [self._control.trials[seed] for seed in self._seeds if seed in self._control.trials]

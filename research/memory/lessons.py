@@ -165,10 +165,8 @@ def _failures(runs: Sequence[PastTrial], where: str) -> list[Lesson]:
 def _sides(key: str, seen: Sequence[tuple[str, PastTrial]]) -> list[tuple[str, list[PastTrial]]]:
     numbers = [(value, run) for text, run in seen if (value := number(text)) is not None]
     if len(numbers) < len(seen):
-        return [
-            (f"{key}={one}", [run for text, run in seen if text == one])
-            for one in sorted({t for t, _ in seen})
-        ]
+        texts = sorted({text for text, _ in seen})
+        return [(f"{key}={one}", [run for text, run in seen if text == one]) for one in texts]
     cuts = sorted({value for value, _ in numbers})
     sides = [(f"{key} above {cut:g}", [run for value, run in numbers if value > cut]) for cut in cuts[:-1]]
     sides += [(f"{key} below {cut:g}", [run for value, run in numbers if value < cut]) for cut in cuts[1:]]

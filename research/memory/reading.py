@@ -158,15 +158,12 @@ def _means(
     """Means over trials; what a clock measured only over trials of the newest trial's instrument."""
     last = taken.get(max(measured, default=0))
     alike = {number for number in measured if taken.get(number) == last}
-    columns = {
-        key: [
-            figures[key]
-            for n, figures in measured.items()
-            if key in figures and (n in alike or not is_timed(key))
-        ]
-        for key in keys
-    }
-    return {key: statistics.fmean(values) for key, values in columns.items() if values}
+    means = {}
+    for key in keys:
+        own = [figures for n, figures in measured.items() if n in alike or not is_timed(key)]
+        if values := [figures[key] for figures in own if key in figures]:
+            means[key] = statistics.fmean(values)
+    return means
 
 
 def chose(facts: Mapping[str, Any]) -> list[int]:

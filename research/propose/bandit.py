@@ -162,12 +162,8 @@ class Bandit:
             self._owed[promised] -= 1.0
             self.taken[promised] += 1
             return self._here[promised]
-        opening = [name for name, source in self._here.items() if source.first and self.taken[name] < OPENING]
-        name = (
-            min(opening, key=lambda source: (self.taken[source], self._lot[source]))
-            if opening
-            else self._due()
-        )
+        first = [name for name, source in self._here.items() if source.first and self.taken[name] < OPENING]
+        name = min(first, key=lambda one: (self.taken[one], self._lot[one])) if first else self._due()
         self.taken[name] += 1
         return self._here[name]
 
@@ -256,9 +252,7 @@ class Bandit:
         for name, part in self.parts().items():
             self._owed[name] += part
         may = [name for name in self._here if not self._beyond(name)] or list(self._here)
-        name = max(
-            may, key=lambda source: (round(self._owed[source], 9), self._shares[source], self._lot[source])
-        )
+        name = max(may, key=lambda one: (round(self._owed[one], 9), self._shares[one], self._lot[one]))
         self._owed[name] -= 1.0
         return name
 

@@ -105,6 +105,8 @@ class Dimension:
 
 Pick = Callable[[Dimension], str]
 Drawn = list[tuple[Dimension, str]]
+Axes = tuple[Dimension | None, Dimension | None]
+"""of a key: whether it has a value, where it may have none, and which"""
 
 
 @final
@@ -118,8 +120,8 @@ class Dimensions:
         self._words = {key for key, entry in self._keys.items() if entry["type"] == "text"}
         self._idle = Idle(vocabulary, self._fixed)
         self._acting: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._axes: dict[tuple[str, str | None], tuple[Dimension | None, Dimension | None]] = {}
-        """key and option of its group -> what `_key` makes of them: a search walks thousands of times"""
+        self._axes: dict[tuple[str, str | None], Axes] = {}
+        """by key and option of its group: a search walks thousands of times"""
 
     def walk(self, pick: Pick) -> Drawn:
         """Ask `pick` for every dimension that acts with what was picked so far."""
@@ -166,8 +168,8 @@ class Dimensions:
     def vary(self, rng: random.Random, metric: str = "", stopped: Sequence[str] | None = None) -> Drawn:
         """A uniform draw of a few dimensions, with the others as the control has them.
 
-        `stopped` are the overrides of the control stopped at the bound: where there is one, the others are as
-        it has them, for with the control's own length no other change is cheaper.
+        Where there is a control `stopped` at the bound, they are as its overrides have them: with the
+        control's own length no other change is cheaper.
         """
         kept = None if stopped is None else self.read(stopped)
         texts = {axis.name: text for axis, text in kept or ()}
@@ -201,35 +203,27 @@ class Dimensions:
 
     @cached_property
     def _options(self) -> list[Dimension]:
-        return [
-            Dimension(group, group, str(default), values)
-            for group, entry in self._groups.items()
-            if group not in self._fixed
-            for default, values in [_offered(entry)]
-            if len(values) > 1
-        ]
+        open_groups = (group for group in self._groups if group not in self._fixed)
+        offered = [(group, *_offered(self._groups[group])) for group in open_groups]
+        return [Dimension(group, group, text, values) for group, text, values in offered if len(values) > 1]
 
-    def _key(
-        self, key: str, group: str | None, chosen: Mapping[str, str]
-    ) -> tuple[Dimension | None, Dimension | None]:
-        """Of a key under the options chosen: whether it is on, if it can be null, and its value."""
+    def _key(self, key: str, group: str | None, chosen: Mapping[str, str]) -> Axes:
+        """What a key is under the options chosen."""
         option = self._chosen(group, chosen).strip("[]") if group else None
         if (key, option) not in self._axes:
-            self._axes[key, option] = self._made(key, self._keys[key], option)
+            self._axes[key, option] = self._made(key, option)
         return self._axes[key, option]
 
-    def _made(
-        self, key: str, entry: Mapping[str, Any], option: str | None
-    ) -> tuple[Dimension | None, Dimension | None]:
+    def _made(self, key: str, option: str | None) -> Axes:
+        entry = self._keys[key]
         if key in self._fixed or (option is not None and option not in entry["per"]):
             return None, None
         merged = {**entry, **(entry["per"][option] if option else {})}
-        name = f"{key} @{option}" if option else key
+        name, default = f"{key} @{option}" if option else key, merged.get("default")
         toggle = None
         if merged.get("nullable") and merged["type"] in ("int", "float"):
-            default = OFF if merged.get("default") is None else ON
-            toggle = Dimension(f"{name}?", key, default, (OFF, ON), toggle=True)
-        return toggle, _dimension(name, key, merged, merged.get("default"))
+            toggle = Dimension(f"{name}?", key, OFF if default is None else ON, (OFF, ON), toggle=True)
+        return toggle, _dimension(name, key, merged, default)
 
     def _chosen(self, group: str, chosen: Mapping[str, str]) -> str:
         return chosen.get(group) or self._fixed.get(group) or str(self._groups[group]["default"])
@@ -244,7 +238,6 @@ def _offered(entry: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _picked(toggle: Dimension | None, dimension: Dimension | None, pick: Pick) -> Drawn:
-    """What is picked of one key: whether it has a value, where it may have none, and which."""
     drawn = [(toggle, pick(toggle))] if toggle else []
     if dimension and (not drawn or drawn[0][1] == ON):
         drawn.append((dimension, pick(dimension)))

@@ -32,8 +32,6 @@ _ABSENT = -1.0
 """place of a dimension that a configuration lacks: trees cut it off from all that have it"""
 _COSTS = ("trial/cpu_seconds", "train/cpu_seconds", "train/seconds")
 """what a trial costs, by the first of these that all results have"""
-_SHARE = 1.0
-"""power of the cost that a gain is divided by"""
 _ENOUGH = 12
 """figures of other tasks below which they say nothing"""
 _BEST = 20
@@ -91,18 +89,15 @@ class Forest(Proposer):
         hopes = self._hopes(state)
         if not hopes:
             return None
-        best = max(hopes, key=lambda hope: math.log(hope.gain + 1e-300) - _SHARE * math.log(hope.cost))
+        best = max(hopes, key=lambda hope: math.log(hope.gain + 1e-300) - math.log(hope.cost))
         self._proposed.add(frozenset(best.candidate.overrides))
         return claim(best.candidate.overrides, state, self.name)
 
     def _told(self, state: State) -> list[Seen]:
         """What has figures and can be said here."""
         known = (state.control, state.stopped, *state.seen)
-        return [
-            seen
-            for seen in known
-            if seen and seen.status == "done" and self._places(seen.overrides) is not None
-        ]
+        done = [seen for seen in known if seen and seen.status == "done"]
+        return [seen for seen in done if self._places(seen.overrides) is not None]
 
     def _lost(self, state: State) -> list[Mapping[str, float]]:
         """Places of what failed, was ended or was refused."""
@@ -114,20 +109,14 @@ class Forest(Proposer):
         self._remember(state)
         tried = self._proposed | {frozenset(self._dimensions.acting(seen.overrides)) for seen in state.seen}
         tried |= {frozenset(held.overrides) for held in (state.control, state.stopped) if held}
-        new = {
-            key: candidate
-            for candidate in self._candidates(told, state)
-            if (key := frozenset(candidate.overrides)) not in tried
-        }
-        candidates = list(new.values())
+        new = {frozenset(candidate.overrides): candidate for candidate in self._candidates(told, state)}
+        candidates = [candidate for key, candidate in new.items() if key not in tried]
         if len(told) >= START and candidates:
             return self._judged(candidates, told, state)
         self._rng.shuffle(candidates)
         lore = self._lore.told([each.places for each in candidates]) if self._lore and candidates else ()
-        return [
-            Hope(each, 1.0, 1.0 + cost)
-            for each, cost in zip(candidates, lore or range(len(candidates)), strict=True)
-        ]
+        costs = lore or range(len(candidates))
+        return [Hope(each, 1.0, 1.0 + cost) for each, cost in zip(candidates, costs, strict=True)]
 
     def _remember(self, state: State) -> None:
         """Grow the forest of other tasks, once."""
@@ -270,10 +259,8 @@ def _aims(seen: Seen, state: State) -> list[float]:
     """What is minimised, and by how far each bound is missed."""
     value = seen.metrics[state.objective.metric]
     value = math.log(max(value, 1e-300)) if is_ratio(state.objective.metric) else value
-    return [
-        value if state.objective.direction == "min" else -value,
-        *shortfalls(state.objective, seen.metrics),
-    ]
+    value = value if state.objective.direction == "min" else -value
+    return [value, *shortfalls(state.objective, seen.metrics)]
 
 
 def _normal(z: Any) -> Any:

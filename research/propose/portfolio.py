@@ -166,22 +166,22 @@ def portfolio(regrets: Regrets[Name], size: int = SIZE) -> list[Name]:
     return chosen
 
 
-def pays(regrets: Regrets[Name], size: int = SIZE, level: float = 0.95) -> bool:
+def pays(regrets: Regrets[Name]) -> bool:
     """Whether portfolios help on a task left out: one-sided paired t-test against configurations by lot.
 
     For each task, the best regret there of the portfolio of all others, against the expected best of as many
     of its known configurations drawn at random. True as well where too few tasks share configurations to
-    tell: the price of a useless portfolio is `size` trials.
+    tell: the price of a useless portfolio is `SIZE` trials.
     """
-    gains = [gain for task in regrets if (gain := _gain(regrets, task, size)) is not None]
+    gains = [gain for task in regrets if (gain := _gain(regrets, task)) is not None]
     if len(gains) < _TASKS:
         return True
     mean = math.fsum(gains) / len(gains)
     spread = math.sqrt(math.fsum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1))
-    return mean > critical(1 - level, len(gains) - 1) * spread / math.sqrt(len(gains))
+    return mean > critical(0.05, len(gains) - 1) * spread / math.sqrt(len(gains))
 
 
-def _gain(regrets: Regrets[Name], task: str, size: int) -> float | None:
+def _gain(regrets: Regrets[Name], task: str) -> float | None:
     """How much better the others' portfolio does on a task than chance; None where it knows too few of it."""
     here = regrets[task]
     others = {
@@ -189,10 +189,10 @@ def _gain(regrets: Regrets[Name], task: str, size: int) -> float | None:
         for name, known in regrets.items()
         if name != task
     }
-    chosen = portfolio(others, size)
-    if len(chosen) < size or len(here) < 2 * size:
+    chosen = portfolio(others)
+    if len(chosen) < SIZE or len(here) < 2 * SIZE:
         return None
-    return _by_lot(sorted(here.values()), size) - min(here[setting] for setting in chosen)
+    return _by_lot(sorted(here.values()), SIZE) - min(here[setting] for setting in chosen)
 
 
 def _by_lot(values: Sequence[float], size: int) -> float:
@@ -209,11 +209,8 @@ def normalised(
     sign = 1.0 if objective.direction == "min" else -1.0
     regrets: dict[str, dict[Name, float]] = {}
     for task, figures in known.items():
-        costs = {
-            name: cost
-            for name, value in figures.items()
-            if (cost := _cost(value, objective, sign)) is not None
-        }
+        told = {name: _cost(value, objective, sign) for name, value in figures.items()}
+        costs = {name: cost for name, cost in told.items() if cost is not None}
         low, high = min(costs.values(), default=0.0), max(costs.values(), default=0.0)
         if high > low:
             regrets[task] = {name: (cost - low) / (high - low) for name, cost in costs.items()}

@@ -122,11 +122,7 @@ class Sampler(Proposer, ABC):
         return self._optuna.create_study(sampler=sampler)
 
     def _learn(self, drawn: Drawn, seen: Seen, state: State) -> None:
-        told = {
-            "value": self._minimised(seen, state),
-            "constraints": gaps(seen, state),
-            **as_trial(drawn),
-        }
+        told = {"value": self._minimised(seen, state), "constraints": gaps(seen, state), **as_trial(drawn)}
         self._told.append(told)
         self._add(told, self._asked.pop(typed(drawn), {}))
 

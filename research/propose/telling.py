@@ -33,13 +33,10 @@ def said(objective: Objective) -> str:
 
 def standing(state: State) -> list[str]:
     """What a search is about, as marked blocks."""
+    told = [data(state.goal, "goal of the person")]
+    told += [data("\n".join(state.person), "what the person says meanwhile")] if state.person else []
     fixed = " ".join(state.fixed) or "nothing"
-    said = [data("\n".join(state.person), "what the person says meanwhile")] if state.person else []
-    return [
-        data(state.goal, "goal of the person"),
-        *said,
-        data(fixed, "already fixed for every trial, not yours to set"),
-    ]
+    return [*told, data(fixed, "already fixed for every trial, not yours to set")]
 
 
 def history(state: State, best_only: bool = False) -> str:

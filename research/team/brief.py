@@ -73,11 +73,7 @@ class Brief(Record):
     """of earlier sprints"""
 
     def told(
-        self,
-        parts: Sequence[Part],
-        phase: Phase,
-        lessons: Lessons,
-        about: Sequence[str] | None = None,
+        self, parts: Sequence[Part], phase: Phase, lessons: Lessons, about: Sequence[str] | None = None
     ) -> list[str]:
         """Objective, goal and what is fixed, then the parts in their order.
 

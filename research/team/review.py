@@ -197,11 +197,7 @@ def by_facts(proposal: Proposal, facts: Facts) -> Opinion:
         "efficiency": None if facts.cost_ratio is None else _efficiency(facts.cost_ratio),
     }
     return Opinion(
-        role="reviewer",
-        scores=scores,
-        reasons=tuple(_reasons(scores, facts)),
-        by=NAME,
-        facts=facts.told(),
+        role="reviewer", scores=scores, reasons=tuple(_reasons(scores, facts)), by=NAME, facts=facts.told()
     )
 
 
