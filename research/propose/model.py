@@ -1,22 +1,22 @@
-"""A language model as one source of proposals: it sees the state of the search, and the gate decides."""
+"""A language model as one source of proposals, and a search as it reads it; the gate decides."""
 
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Annotated, Any, final
 
 from pydantic import Field
 
 from research.llm.client import Client
 from research.llm.dialogue import ask_for
-from research.llm.prompt import RULE, data, data_json
+from research.llm.prompt import RULE, data, data_json, table
 from research.metrics import rank
 from research.propose.dimensions import Dimensions, Drawn
 from research.propose.proposer import Proposer, Seen, State
-from research.propose.telling import history, range_of, said, spread, standing
 from research.space.spelling import READ, spelled
 from research.stats.claims import refutation
-from research.types import Proposal, Record
+from research.types import Objective, Proposal, Record
 
 _SYSTEM = f"""You propose experiments in a machine learning laboratory; one is a set of Hydra overrides.
 Answer with one JSON object and nothing around it:
@@ -84,10 +84,9 @@ class LlmProposer(Proposer):
 
     def spent(self) -> dict[str, Any]:
         """Calls, tokens, dollars, joules, seconds, and the outcomes of all replies."""
-        spent = self._client.ledger.spent
-        used = {"calls": spent.calls, "tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out}
-        cost = {"dollars": spent.dollars, "joules": spent.joules, "seconds": spent.seconds}
-        return {**used, **cost, "outcomes": dict(self.outcomes)}
+        names = ("calls", "tokens_in", "tokens_out", "dollars", "joules", "seconds")
+        used = {name: getattr(self._client.ledger.spent, name) for name in names}
+        return {**used, "outcomes": dict(self.outcomes)}
 
     def _complaints(self, suggestion: Draft, state: State) -> list[str]:
         asked = frozenset(override.replace(" ", "") for override in suggestion.overrides)
@@ -129,10 +128,8 @@ def mattered(state: State, vocabulary: Mapping[str, Any]) -> list[str]:
     return [*range_of(state), *([data_json(important, source)] if important else [])]
 
 
-ENOUGH = 12
-"""results below which nothing is said"""
-_NAMED = 8
-Place = tuple[float, float]
+ENOUGH, _NAMED = 12, 8
+"""results below which nothing is said of knobs, and how many are named"""
 
 
 def importances(state: State, vocabulary: Mapping[str, Any]) -> dict[str, float]:
@@ -153,23 +150,18 @@ def importances(state: State, vocabulary: Mapping[str, Any]) -> dict[str, float]
     return {name: round(float(share), 3) for name, share in largest if share >= 0.005}
 
 
-def _comparable(state: State, dimensions: Dimensions) -> list[tuple[Drawn, Place]]:
+def _comparable(state: State, dimensions: Dimensions) -> list[tuple[Drawn, tuple[float, float]]]:
     """The results that have every dimension of the incumbent, with these alone, and their rank."""
     best = dimensions.read(state.incumbent.overrides) if state.incumbent else None
     names = {axis.name for axis, _ in best or ()}
     placed = []
-    for seen in (state.control, *state.seen):
-        drawn = _drawn(seen, dimensions, names)
-        place = rank(state.objective, seen.metrics) if seen else (math.inf, math.inf)
-        if drawn and not math.isinf(place[0]):
+    for seen in [one for one in (state.control, *state.seen) if one and one.status == "done"]:
+        read = dimensions.read(seen.overrides) or ()
+        drawn = [(axis, text) for axis, text in read if axis.name in names]
+        place = rank(state.objective, seen.metrics)
+        if drawn and len(drawn) == len(names) and not math.isinf(place[0]):
             placed.append((drawn, place))
     return placed
-
-
-def _drawn(seen: Seen | None, dimensions: Dimensions, names: set[str]) -> Drawn:
-    read = dimensions.read(seen.overrides) if seen and seen.status == "done" else None
-    kept = [(axis, text) for axis, text in read or () if axis.name in names]
-    return kept if len(kept) == len(names) else []
 
 
 def _evaluated(placed: list[tuple[Drawn, float]]) -> dict[str, float]:
@@ -185,3 +177,124 @@ def _evaluated(placed: list[tuple[Drawn, float]]) -> dict[str, float]:
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     shares: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return shares
+
+
+_BEST, _LATEST = 8, 8
+"""rows of a history: the best so far, and the latest others"""
+_TRIED, _FIGURES, _WHY = 24, 5, 100
+"""rows of what was tried; figures of a row, and characters of a reason"""
+_BESIDE = (
+    "val/accuracy",
+    "val/bits_per_byte",
+    "train/energy_j",
+    "train/seconds",
+    "size/parameters",
+    "train/peak_bytes",
+)
+"""what is told of a trial beside the objective's metrics, the first ones that there are"""
+
+
+def said(objective: Objective) -> str:
+    """An objective as a model reads it: `minimise train/energy_j with val/accuracy >= 0.9`."""
+    rounded = ((bound, float(f"{bound.bound:.6g}")) for bound in objective.constraints)
+    bounds = [bound.model_copy(update={"bound": limit}).words for bound, limit in rounded]
+    return f"{objective.direction}imise {objective.metric}" + (f" with {', '.join(bounds)}" if bounds else "")
+
+
+def standing(state: State) -> list[str]:
+    """What a search is about, as marked blocks."""
+    told = [data(state.goal, "goal of the person")]
+    told += [data("\n".join(state.person), "what the person says meanwhile")] if state.person else []
+    fixed = " ".join(state.fixed) or "nothing"
+    return [*told, data(fixed, "already fixed for every trial, not yours to set")]
+
+
+def history(state: State, best_only: bool = False) -> str:
+    """What was tried as one table, oldest first below the controls: the best, and the latest others.
+
+    Means and spreads are over all seeds that were run. `best_only` is the controls and the best so far.
+    """
+    columns = _columns(state)
+    rows = [_row(one, columns, name) for one, name in _named(state)]
+    rows += [] if best_only else [_row(one, columns) for one in _told(state)]
+    return table(["trials", "overrides", "by", *columns, "n", "what came"], rows, _title(state, len(rows)))
+
+
+def tried(state: State) -> list[str]:
+    """The overrides of the latest that was seen, each once: what need not be proposed again."""
+    return list(dict.fromkeys(" ".join(one.overrides) for one in state.seen[-_TRIED:] if one.overrides))
+
+
+def _title(state: State, shown: int) -> str:
+    known = len(state.seen) + sum(1 for one, _ in _named(state) if one not in state.seen)
+    return f"what was tried, {shown} of {known} rows, mean ± standard deviation over n seeds"
+
+
+def _named(state: State) -> list[tuple[Seen, str]]:
+    """The controls and the best so far, each once."""
+    names = ("control", "control stopped at the bound", "best so far")
+    named: dict[tuple[str, ...], tuple[Seen, str]] = {}
+    for one, name in zip((state.control, state.stopped, state.incumbent), names, strict=True):
+        if one is not None:
+            before = named.get(one.overrides)
+            named[one.overrides] = (one, f"{before[1]}, {name}" if before else name)
+    return list(named.values())
+
+
+def _told(state: State) -> list[Seen]:
+    """Some of what was seen, in its order, without what has a name."""
+    named = {one.overrides for one, _ in _named(state)}
+    others = [one for one in state.seen if one.overrides not in named]
+    done = [place for place, one in enumerate(others) if one.status == "done"]
+    best = sorted(done, key=lambda place: rank(state.objective, others[place].metrics))[:_BEST]
+    rest = [place for place in range(len(others)) if place not in best][-_LATEST:]
+    return [others[place] for place in sorted({*best, *rest})]
+
+
+def _columns(state: State) -> list[str]:
+    """The figures of each row: the objective's, then what else there is."""
+    known = {metric for one in (state.control, *state.seen) if one is not None for metric in one.metrics}
+    beside = [metric for metric in _BESIDE if metric in known]
+    return list(dict.fromkeys([*state.objective.metrics, *beside]))[:_FIGURES]
+
+
+def _row(one: Seen, columns: Sequence[str], name: str = "") -> list[str]:
+    figures = [_figure(one, metric) for metric in columns]
+    word = "" if one.word == "done" else one.word
+    reason = f": {one.reason[:_WHY]}" if one.reason and one.status != "done" else ""
+    came = ", ".join(filter(None, [name, f"{word}{reason}"]))
+    trials = " ".join(map(str, one.trials))
+    seeds = str(len(one.trials) or "") if one.metrics else ""
+    return [trials, " ".join(one.overrides) or "the control", one.proposer, *figures, seeds, came]
+
+
+def _figure(one: Seen, metric: str) -> str:
+    value = (one.means or one.metrics).get(metric)
+    if value is None:
+        return ""
+    spread = one.spread.get(metric)
+    return f"{value:.4g}" + (f"±{spread:.2g}" if spread else "")
+
+
+def spread(state: State) -> list[str]:
+    """How far the control's figures lie apart over seeds, which a difference must exceed."""
+    own = state.spread or (state.control.spread if state.control else {})
+    wanted = {name: own[name] for name in state.objective.metrics if name in own}
+    return [data_json(_short(wanted), "standard deviation of the control over seeds")] if wanted else []
+
+
+def range_of(state: State) -> list[str]:
+    """How far what was tried lies apart, and how it ended; nothing below two results."""
+    metric = state.objective.metric
+    values = [one.metrics[metric] for one in state.seen if one.status == "done" and metric in one.metrics]
+    if len(values) < 2:
+        return []
+    ends = {word: sum(one.word == word for one in state.seen) for word in ("failed", "stopped")}
+    told = {"results": len(values), "least": min(values), "median": median(values), "most": max(values)}
+    told |= {word: count for word, count in ends.items() if count}
+    return [data_json(_short(told), f"spread of {metric} over what was tried")]
+
+
+def _short(figures: dict[str, float]) -> dict[str, float]:
+    """Figures with four digits."""
+    return {name: n if isinstance(n, int) else float(f"{n:.4g}") for name, n in figures.items()}

@@ -7,9 +7,8 @@ from typing import Any, Literal, final
 from research.literature.library import Source
 from research.llm.prompt import data, table
 from research.memory.retrieval import Phase
-from research.propose.model import mattered, words
+from research.propose.model import history, mattered, said, spread, standing, tried, words
 from research.propose.proposer import State
-from research.propose.telling import history, said, spread, standing, tried
 from research.space.spelling import names
 from research.types import Objective, Record
 

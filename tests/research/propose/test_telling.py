@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from research.llm.prompt import table
+from research.propose.model import history, range_of, said, spread, tried
 from research.propose.proposer import Seen, State
-from research.propose.telling import history, range_of, said, spread, tried
 from research.types import Constraint, Objective
 
 ENERGY = Objective(
