@@ -1,1 +1,1 @@
-"""Where proposals come from, one source a file that is asked and told; the team and campaign import it."""
+"""Where proposals come from: sources that are asked and told; the team and campaign import it."""
