@@ -16,7 +16,7 @@ _PATHS = ("path", "root", "store.url", "memory.store.url")
 _LISTS = ("readings", "base", "quiet", "objective.constraints", "compress.distill.teacher.recipe")
 _OVERRIDES = ("base", "quiet", "compress.distill.teacher.recipe")
 """lists of what could be typed by itself"""
-_SWEEPS = ("-m", "--multirun")
+SWEEPS = ("-m", "--multirun")
 _QUOTED = re.compile(r"'[^'$\\]*'|\"[^\"$\\]*\"")
 _PART = re.compile(r"(?:'[^']*'(?=\s*(?:,|$))|\"[^\"]*\"(?=\s*(?:,|$))|\[[^\]]*\]|[^,])+")
 _BARE = re.compile(r"(?:[A-Za-z0-9_/+.%*@?|:$ -]|\\.)*", re.ASCII)
@@ -35,7 +35,7 @@ def quoted(arguments: Sequence[str]) -> list[str]:
     """
     read = [_opened(_argument(argument)) for argument in arguments]
     # Hydra's own parser takes a flag between overrides for their end, and tells a page of usage.
-    return sorted(read, key=lambda argument: argument not in _SWEEPS)
+    return sorted(read, key=lambda argument: argument not in SWEEPS)
 
 
 def _opened(argument: str) -> str:

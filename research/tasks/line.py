@@ -22,7 +22,7 @@ from refusal import Refusal
 from research.compose.defaults import Files
 from research.compose.override import flat, override
 from research.compose.trees import text_of
-from research.compose.typed import quoted
+from research.compose.typed import SWEEPS, quoted
 from research.page import written
 from research.tasks.foreign import refuse_absent, refuse_campaigns, refuse_foreign, refuse_misfits
 from research.tasks.task import (
@@ -112,15 +112,30 @@ def quickly(typed: Sequence[str], conf: Path) -> dict[str, Any] | None:
 
 def refuse_flags(typed: Sequence[str], conf: Path) -> None:
     """Raise `Refusal` for a word that is neither `key=value` nor a flag: Hydra would tell a page of usage."""
-    before = ""
     for text in typed:
         flag = override(text).key
         if text.startswith("-") and flag not in _FLAGS | _SHORT:
             name = flag.strip("-") or "key"
             raise Refusal(f"{flag[:60]} is no option: write {name}=VALUE; --help lists every key.")
-        if "=" not in text and not text.startswith(("-", "~")) and not before.startswith("-"):
+    for text in _words(typed) if any(text.startswith("-") for text in typed) else typed:
+        if "=" not in text and not text.startswith("~"):
             raise Refusal(f"{text[:60]!r} is no key=value{_as_option(text, conf)}: --help lists every key.")
-        before = text
+
+
+def _words(typed: Sequence[str]) -> list[str]:
+    """What is typed beside Hydra's flags and their values, as Hydra reads it."""
+    from hydra._internal.utils import get_args_parser
+
+    parser: Any = get_args_parser()
+
+    def refuse(said: str) -> None:
+        how = "write flags first, then each key=value; " * said.startswith("unrecognized")
+        raise Refusal(f"{said[:200]}: {how}--help lists every key.")
+
+    parser.error = refuse
+    first = sorted((text for text in typed if text != "--version"), key=lambda text: text not in SWEEPS)
+    words: list[str] = parser.parse_args(first).overrides
+    return words
 
 
 def _as_option(word: str, conf: Path) -> str:

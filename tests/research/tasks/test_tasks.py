@@ -204,13 +204,17 @@ def test_what_only_hydra_reads_leaves_no_state_of_hydra_behind() -> None:
     assert not GlobalHydra.instance().is_initialized()
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "said"),
     [
         (["--json"], "--json is no option: write json=VALUE"),
         (["task=status", "--limit=3"], "--limit is no option: write limit=VALUE"),
         (["status"], "'status' is no key=value"),
-        (["-m", "status"], None),
+        (["-m", "status"], "'status' is no key=value"),
+        (["--cfg=foo"], "argument --cfg/-c: invalid choice: 'foo'"),
+        (["--cfg", "task=status"], "argument --cfg/-c: invalid choice: 'task=status'"),
+        (["seed=0,1", "-m", "optimizer=adam"], None),
+        (["seed=0", "-c", "job", "json=true"], "unrecognized arguments: json=true: write flags first"),
         (["--cfg", "job", "task=status"], None),
         (["goal=a=b", "~x", "+y=1", "--multirun"], None),
     ],
@@ -288,7 +292,6 @@ def test_a_document_reads_back_as_it_is_and_cannot_move_the_cursor(
 @pytest.mark.slow
 def test_the_module_of_a_task_starts_nothing_heavy() -> None:
     import subprocess
-    import sys
 
     code = "import sys, research.tasks.status, research.tasks.task;"
     code += "print({'hydra','optuna','scipy','litellm','wandb','numpy','rich'} & set(sys.modules))"
