@@ -13,7 +13,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import filterfalse, islice
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def trusted() -> list[str]:
 
 def is_trusted(target: Any) -> bool:
     """Whether a target may be called: it is on the list, letter by letter."""
-    if not isinstance(target, str):
+    if not isinstance(target, str) or "." not in target:
         return False
     name = _now(target)
     # Read anew before it is refused: an option may have been written since.
@@ -160,18 +160,19 @@ def look_here() -> None:
 def refuse_untrusted(config: Any) -> None:
     """Raise `Refusal` for the first target in a config, however deep, that may not be called."""
     # The first is enough: all of conf/ is read anew for each that is not on the list.
-    wrong = list(islice(filterfalse(is_trusted, targets(config)), 1))
-    if not wrong:
+    name: Any = next(filterfalse(is_trusted, targets(config)), ...)
+    if name is ...:
         return
-    name = wrong[0][:80] if isinstance(wrong[0], str) else type(wrong[0]).__name__
+    if not isinstance(name, str) or "." not in name:
+        raise Refusal(f"_target_={name!a:.80} names nothing: write module.name, as torch.optim.Adam.")
     if _now(name).startswith("models."):
         raise Refusal(
-            f"This version of the lab has no {_now(name)!a} among its options: choose an option of its group "
-            "anew, as loss=cross_entropy; what another version has stored cannot be built."
+            f"This version of the lab has no {_now(name)!a:.80} among its options: choose an option of its "
+            "group anew, as loss=cross_entropy; what another version has stored cannot be built."
         )
     raise Refusal(
-        f"{name!a} is not called, for no option of conf/ names it: if you mean it, name it in an option of "
-        "your own and give its folder by --config-dir=FOLDER, or type it as model.target=NAME."
+        f"{name!a:.80} is not called, for no option of conf/ names it: if you mean it, name it in an option "
+        "of your own and give its folder by --config-dir=FOLDER, or type it as model.target=NAME."
     )
 
 

@@ -5,6 +5,7 @@ import os
 import re
 from typing import Any
 
+from construct import refuse_untrusted
 from refusal import Refusal
 from research.compose.override import spelt
 from research.metrics import METRICS, VALIDATION, elsewhere
@@ -23,6 +24,7 @@ def check(config: dict[str, Any]) -> None:
     knobs.own().refuse_misfits(config)
     check_wandb(config)
     check_given(config)
+    refuse_untrusted(config)
 
 
 def check_numbers(config: dict[str, Any]) -> None:

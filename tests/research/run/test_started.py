@@ -7,6 +7,7 @@ import pytest
 from cases import each
 from refusal import Refusal
 from research.run.checks import check, check_numbers, check_wandb
+from research.space import knobs
 from research.space.gate import Space
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -25,6 +26,13 @@ def test_a_seed_is_a_whole_number(seed: object) -> None:
 def test_threads_and_jobs_are_counts(name: str, value: object) -> None:
     with pytest.raises(Refusal, match=f"launcher.{name}=.* is no whole number from 1 to"):
         check_numbers({"seed": 0, "launcher": {name: value}})
+
+
+@pytest.mark.parametrize("target", [["a"], "", "nope", None, 3, "rows.evil"])
+def test_a_plan_refuses_what_can_name_nothing_or_is_on_no_list(target: object) -> None:
+    config = SPACE.resolve([])
+    with pytest.raises(Refusal, match=r"names nothing: write module\.name|'rows\.evil' is not called"):
+        check(config | {"optimizer": {**config["optimizer"], "_target_": target}})
 
 
 def test_usual_numbers_pass() -> None:
@@ -73,7 +81,7 @@ def test_what_fits_is_taken_and_what_is_somebodys_own_is_left_to_them() -> None:
     for text in ("budget.steps=2e1", "optimizer.lr=1", "model.dropout=0", "model.width=64"):
         check(SPACE.resolve([text]))
     own = SPACE.resolve(["model.width=64"])
-    check(own | {"model": {"_target_": "somebody.Net", "width": "wide"}})
+    knobs.own().refuse_misfits(own | {"model": {"_target_": "somebody.Net", "width": "wide"}})
 
 
 @each("key", ["force", "dry_run"])
