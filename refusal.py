@@ -32,6 +32,9 @@ def _options(found: re.Match[str]) -> str:
 
 
 _HYDRA = ("hydra", "omegaconf", "antlr4")
+_OURS = ("models", "power", "reading", "research")
+_READS = ("research.compose.", "research.space.", "research.tasks.line")
+"""which of them give to Hydra what a person has typed: from any other, what it raises is a bug"""
 STOPPED = "interrupted: the same command typed again goes on from where it was last saved"
 
 
@@ -91,10 +94,13 @@ def _sentence(error: BaseException) -> str | None:
 
 
 def _is_hydras(error: BaseException) -> bool:
-    """Whether an error is one of Hydra's, or was raised by it: it asserts much of what a person types."""
+    """Whether Hydra raised an error while it read what a person has typed, of which it asserts much."""
+    named = [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__)]
+    ours = [name for name in named if name.partition(".")[0] in _OURS]
+    if ours and not ours[-1].startswith(_READS):
+        return False
     if _root(type(error)) in _HYDRA:
         return True
-    named = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
     inner = [
         root for root in (name.partition(".")[0] for name in named) if root not in sys.stdlib_module_names
     ]
@@ -120,7 +126,7 @@ def told() -> Iterator[None]:
         said = sentence(error)
         if said is None:
             raise
-        print(redact.shown(said), file=sys.stderr)
+        print(redact.shown(said).replace("\n", r"\n"), file=sys.stderr)
         sys.exit(1 if isinstance(error, Ended) else 2)
 
 

@@ -1,5 +1,7 @@
 """Keys are refused on the command line, and nothing else is."""
 
+from typing import Any
+
 import pytest
 from hydra.errors import HydraException
 
@@ -44,6 +46,16 @@ def test_a_refusal_is_told_as_it_is_and_a_bug_keeps_its_traceback() -> None:
     assert sentence(ValueError("a bug")) is None
 
 
+def test_what_hydra_raises_is_the_persons_only_where_it_reads_what_was_typed() -> None:
+    code = "def do():\n from omegaconf import OmegaConf\n OmegaConf.create({}).merge_with(3)"
+    for name, is_bug in (("research.run.sweep", True), ("research.compose.compose", False), ("mine", False)):
+        module: dict[str, Any] = {"__name__": name}
+        exec(code, module)
+        with pytest.raises(Exception) as told:
+            module["do"]()
+        assert (sentence(told.value) is None) is is_bug, name
+
+
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop, told():
         raise KeyboardInterrupt
@@ -55,8 +67,8 @@ def test_what_an_error_quotes_can_neither_act_on_the_terminal_nor_tell_a_passwor
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit), told():
-        raise Refusal("no\x1b[2J: store.url=postgresql://me:p@zz/w0rd@h/db seed=x")
-    assert capsys.readouterr().err == "refused: no\\x1b[2J: store.url=postgresql://me:***@h/db seed=x\n"
+        raise Refusal("no\x1b[2J: store.url=postgresql://me:p@zz/w0rd@h/db seed=a\nb")
+    assert capsys.readouterr().err == "refused: no\\x1b[2J: store.url=postgresql://me:***@h/db seed=a\\nb\n"
 
 
 def test_hydras_advice_to_add_unread_keys_is_not_passed_on() -> None:
