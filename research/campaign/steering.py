@@ -100,9 +100,9 @@ class Steering:
         """Read the file before the next proposals; why there are to be none, None where nobody says so."""
         self._lines, news = [], list[str]()
         for number, text in enumerate(_texts(self._path), start=1):
-            if number > _MOST:
-                news.append(f"{FILE} has more than {_MOST} lines: the rest is left out")
-                break
+            if number > _MOST and not _stops(text):
+                news.append(f"{FILE} has more than {_MOST} lines: of the rest only stop is heard")
+                continue
             try:
                 line = self._names.read(text)
             except Refusal as wrong:
@@ -112,7 +112,7 @@ class Steering:
             if since <= ran:
                 self._lines.append(line)
                 news.append(f"the person said, when {since} proposals had run: {line.text}")
-        if fresh := [sentence for sentence in news if sentence not in self._told]:
+        if fresh := [sentence for sentence in dict.fromkeys(news) if sentence not in self._told]:
             self._told.update(fresh)
             self._heard(fresh)
         return ENDED if any(line.verb == "stop" for line in self._lines) else None
@@ -139,15 +139,22 @@ class Steering:
 
 def stopped(path: Path) -> bool:
     """Whether the file says stop."""
-    return any((match := _LINE.fullmatch(text)) and match[1].lower() == "stop" for text in _texts(path))
+    return any(map(_stops, _texts(path)))
+
+
+def _stops(text: str) -> bool:
+    return (match := _LINE.fullmatch(text)) is not None and match[1].lower() == "stop"
 
 
 def add(path: Path, line: Line) -> None:
-    """Write a line at the end of the file. Raises `Refusal` where it cannot be written."""
+    """Write a line at the end of the file, once. Raises `Refusal` where it cannot be written."""
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if line.text in before.splitlines():
+            return
         gap = "" if not before or before.endswith("\n") else "\n"
-        path.write_text(f"{before}{gap}{line.text}\n", encoding="utf-8")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{gap}{line.text}\n")
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"{path} cannot be written ({error}): write the line there by hand.") from None
 
