@@ -13,6 +13,7 @@ from claiming import KEY, ask, keys, mine
 from refusal import Refusal
 from research.memory.retrieval import Nearest, Query
 from research.store import backup, migrations
+from research.store.forgetting import Forget, forget
 from research.store.schema import metadata
 from research.store.store import Store
 
@@ -48,6 +49,15 @@ def test_a_copy_has_every_row_and_is_a_database(store: Store, tmp_path: Path) ->
     assert repr(rows(copy)) == repr(rows(store))
     assert copy.known(keys(7)).keys() == store.known(keys(7)).keys()
     mine(ask(copy, KEY._replace(signature="new")))
+    copy.close()
+
+
+def test_an_id_that_was_forgotten_comes_in_no_copy_again(store: Store, tmp_path: Path) -> None:
+    filled(store)
+    forget(store, Forget(before=1e11, trials=True))
+    backup.backup(store, tmp_path / "copy.db")
+    copy = Store(f"sqlite:///{tmp_path}/copy.db")
+    assert mine(ask(copy, KEY)).trial_id == 8 and copy.add_sprint("next") == 2
     copy.close()
 
 
