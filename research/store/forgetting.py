@@ -20,7 +20,7 @@ from research.store.schema import (
     sprint,
     trial,
 )
-from research.store.states import HELD
+from research.store.states import OPEN
 from research.store.store import Store
 from research.types import Record
 
@@ -53,11 +53,11 @@ class Forgotten(Record):
     reviews: tuple[int, ...] = ()
     trials: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()
-    """trials that something which stays rests on: they stay too"""
+    """trials that something which stays rests on, or that have not ended: they stay too"""
     cut: tuple[str, ...] = ()
     """rows that stay and lost a reference to what was forgotten, for example `proposal 7`"""
     folders: tuple[str, ...] = ()
-    """of forgotten sprints: their files are left where they are"""
+    """of forgotten sprints and trials: their files are left where they are"""
     dry_run: bool = False
 
 
@@ -65,7 +65,9 @@ def forget(store: Store, asked: Forget, *, dry_run: bool = False) -> Forgotten:
     """Delete what matches in one transaction and return what went; with `dry_run` what would go.
 
     A row that stays and named one that goes loses the name (the parent of a proposal, a citation); a trial on
-    which one that stays rests is kept. Raises `Refusal` when nothing was named, or a sprint is running.
+    which one that stays rests is kept, such as the teacher of another.
+
+    Raises `Refusal` when nothing was named, or a sprint is running.
     """
     if asked.goal is None and asked.campaign is None and not asked.ids and asked.before is None:
         raise Refusal("Say what to forget: a goal, a campaign, ids of sprints, or everything before a date.")
@@ -93,6 +95,10 @@ class _Plan:
         if taken:
             raise Refusal(f"Proposal {taken[0]} is run by a task=run: stop it before it is forgotten.")
         self._insights = {row.id for row in self._all(insight) if self._goes(row)}
+        self._whole = {row.facts.get("campaign") for row in sprints} - {
+            row.facts.get("campaign") for row in self._all(sprint) if row.id not in self._sprints
+        }
+        self._folders = {row.folder for row in sprints}
         self._trials, kept = self._doomed_trials() if asked.trials else (set(), set())
         c = interaction.c
         exchanges = connection.execute(sa.select(c.id, c.created, c.sprint_id))
@@ -110,7 +116,7 @@ class _Plan:
             | {
                 "kept": sorted(kept),
                 "cut": [f"proposal {number}" for number in self._cuts],
-                "folders": sorted({row.folder for row in sprints if row.folder}),
+                "folders": sorted(filter(None, self._folders)),
             }
         )
 
@@ -146,11 +152,21 @@ class _Plan:
         for row in self._all(insight):
             told = row.insight["verdict"]["trial_ids"]
             (wanted if row.id in self._insights else needed).update(map(int, told))
-        columns = (trial.c.id, trial.c.started, trial.c.status)
-        rows = {row.id: row for row in self._connection.execute(sa.select(*columns))}
-        wanted = {n for n in rows if n in wanted or self._is_old(rows[n].started)}
-        running = {n for n in wanted if rows[n].status in HELD} - gone(connection=self._connection).keys()
-        return wanted - needed - running, (wanted & needed) | running
+        c = trial.c
+        columns = (c.id, c.started, c.status, c.sweep, c.folder, c.facts, c.config)
+        rows, taught = dict[int, Any](), dict[int, int]()
+        for row in self._connection.execute(sa.select(*columns)):
+            rows[row.id] = row
+            if (teacher := _teacher_of(row)) is not None:
+                taught[row.id] = teacher
+        named = {n for n, row in rows.items() if row.sweep is not None and row.sweep in self._whole}
+        wanted = {n for n in rows if n in wanted | named or self._is_old(rows[n].started)}
+        needed |= {n for n in wanted if rows[n].status in OPEN} - gone(connection=self._connection).keys()
+        stays = rows.keys() - (wanted - needed)
+        while lessons := {taught[n] for n in stays & taught.keys()} - stays:
+            stays |= lessons
+        self._folders |= {rows[n].folder for n in wanted - stays}
+        return wanted - stays, wanted & stays
 
     def _references(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         """Proposals that stay and name a row that goes, as they are then."""
@@ -181,6 +197,19 @@ class _Plan:
     def _delete(self, column: sa.Column[Any], ids: Iterable[int]) -> None:
         for some in batches(sorted(ids)):
             self._connection.execute(sa.delete(column.table).where(column.in_(some)))
+
+
+def _teacher_of(row: Any) -> int | None:
+    """The trial that taught this one, or is to teach it."""
+    return _number(row.facts, "teacher", "trial") or _number(
+        row.config, "compress", "distill", "teacher", "run"
+    )
+
+
+def _number(node: Any, *path: str) -> int | None:
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node if isinstance(node, int) else None
 
 
 def _trials_of(facts: Mapping[str, Any]) -> list[int]:

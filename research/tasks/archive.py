@@ -12,6 +12,8 @@ from research.store.backup import backup as copied
 from research.tasks.answer import Answer, Reference, pairs, reference
 from research.tasks.show import row_of
 
+_SHOWN = 20
+"""folders that are listed"""
 _FORMS = "id=sprint:1, id=campaign:NAME, or before=2026-11-01"
 
 
@@ -30,19 +32,21 @@ class BackedUp(Answer):
         return "\n".join(
             [
                 *lines,
-                f"store.url=sqlite:///{self.path} reads it; to go back, put it in the place of the lab's",
+                f"store.url=sqlite:///{self.path} reads it; to go back, stop what uses the lab's, move that "
+                "away with its -journal or -wal, and put a copy of this in its place",
             ]
         )
 
 
 def backup(campaign: Campaign, path: str | None) -> BackedUp:
-    """Copy the database to a new file; without a name, to one of this moment in the folder `root`.
+    """Copy the database to a new file; without a name, to one of this moment under `root`, or in that folder.
 
     Raises `Refusal` where there is no database, and for a file that is there or cannot be written.
     """
     store = campaign.known
     name = time.strftime("joulelab-%Y%m%d-%H%M%S.db")
     to = (Path(path).expanduser() if path else campaign.root / "backups" / name).absolute()
+    to = to / name if path and (path.endswith("/") or to.is_dir()) else to
     rows = copied(store, to)
     return BackedUp(path=to, bytes=to.stat().st_size, rows=rows)
 
@@ -64,7 +68,9 @@ class Forgot(Answer):
             return "nothing matches: nothing is deleted"
         head = "deleted" if self.done else "would be deleted; add yes=true to do it"
         lines = [head, *pairs({name: n for name, n in counts.items() if name != "folders"}, "  ")]
-        return "\n".join([*lines, *(f"  left on disk  {folder}" for folder in folders)])
+        lines += [f"  left on disk  {folder}" for folder in folders[:_SHOWN]]
+        more = len(folders) - _SHOWN
+        return "\n".join([*lines, *([f"  and {more} more: json=true lists them"] if more > 0 else [])])
 
 
 def forget(campaign: Campaign, id: str | None, before: str | None, trials: bool, yes: bool) -> Forgot:

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from claiming import KEY, ask, mine
 from past import insight, proposed, sprint, trial
 from refusal import Refusal
 from research.memory.memory import opened
 from research.memory.retrieval import Query
 from research.store import leases, schema
+from research.store.claims import wanted
 from research.store.forgetting import Forget, Forgotten, forget
 from research.store.store import Store
 
@@ -40,6 +42,36 @@ def test_forgetting_leaves_nothing_that_names_what_went(store: Store) -> None:
     with store.read() as connection:
         rows = connection.execute(sa.select(schema.episode)).all()
     assert {(row.trial_id, row.proposal_id) for row in rows} == {(ids[0], None), (None, two)}
+
+
+def test_a_teacher_of_what_stays_and_what_has_not_ended_are_kept(store: Store) -> None:
+    one = sprint(store)
+    learns = {"compress": {"distill": {"teacher": {"run": 1}}}}
+    first, second, third, alone = (trial(store, [word], {"a": 1.0}) for word in "abcd")
+    assert first == 1
+    trial(store, ["failed"], None, config=learns)
+    taught = mine(ask(store, KEY))
+    store.finish(taught, {"a": 1.0}, {"teacher": {"trial": third}})
+    with store.write() as connection:  # one that stays was taught by one that goes but for it, and that too
+        told = sa.update(schema.trial).where(schema.trial.c.id == third)
+        connection.execute(told.values(facts={"teacher": {"trial": second}}))
+    (waits,) = store.enqueue([wanted(KEY._replace(signature="w"), config={})])
+    proposed(store, one, ["a=1"], screened=[first, second, third, alone, waits])
+    gone = forgotten(store, campaign="one", trials=True)
+    assert (gone.trials, gone.kept) == ((alone,), (first, second, third, waits))
+
+
+def test_a_campaign_that_goes_whole_takes_its_trials_with_it(store: Store) -> None:
+    one, two = sprint(store), sprint(store)
+    ids = []
+    for name in ("one", "two"):
+        claim = mine(ask(store, KEY._replace(signature=name), sweep="one", folder=f"runs/{name}"))
+        store.finish(claim, {"a": 1.0})
+        ids.append(claim.trial_id)
+    proposed(store, two, ["a=1"], screened=ids[:1])
+    assert forgotten(store, ids=(one,), trials=True).trials == (), "the other sprint is of the campaign too"
+    gone = forgotten(store, campaign="one", trials=True)
+    assert gone.trials == tuple(ids) and gone.folders == ("runs/one", "runs/two")
 
 
 def test_forgetting_everything_old_keeps_trials_unless_asked_and_refuses_what_runs(store: Store) -> None:

@@ -220,6 +220,11 @@ def test_a_limit_of_none_is_refused(empty: Room, task: str) -> None:
         empty.ask(task, limit=0)
 
 
+def test_a_backup_into_a_folder_has_the_name_of_its_moment(room: Room, tmp_path: Path) -> None:
+    copied = room.ask("backup", path=f"{tmp_path}/copies/").path
+    assert copied.parent == tmp_path / "copies" and copied.name.startswith("joulelab-2")
+
+
 @pytest.mark.slow
 def test_nothing_is_forgotten_without_a_selection_and_a_yes(room: Room) -> None:
     sprint = room.store.add_sprint("goal", status="done", facts={"campaign": "c"}, folder="runs/c")
