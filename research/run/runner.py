@@ -6,6 +6,7 @@ import os
 import queue
 import re
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -152,6 +153,8 @@ class Runner:
             room = self._floor.holds(folders)
             if not running and self._floor.gives_up():
                 yield from (Outcome(job, "interrupted", FULL) for job in work.dropped(work.jobs()))
+            if room and self._forks is None:
+                self._laid()  # before anything is leased
             for job, claim in work.take(len(free) if room else 0):
                 self._start(running, job, claim, free.popleft(), threads)
             for one, about in self._ended(running):
@@ -190,15 +193,25 @@ class Runner:
         longest_s = None if math.isinf(longest) else max(longest, 0.01)
         forks.fork(self._started, request, longest_s, stall_s)
 
-    def _open(self, threads: int) -> Forks:
-        if self._logs is None:
-            self._logs, self._lock = log_folder()
-        if self._forks is None:
+    def _laid(self) -> Path:
+        """The folder of logs, which is made. Raises `Refusal` where it cannot be written."""
+        try:
+            if self._logs is None:
+                self._logs, self._lock = log_folder()
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self._logs / _SERVER_LOG).touch(0o600)
+        except OSError as error:
+            where, said = self._logs or tempfile.gettempdir(), error.strerror
+            raise Refusal(f"{where} cannot be written ({said}): choose another root=FOLDER.") from error
+        return self._logs
+
+    def _open(self, threads: int) -> Forks:
+        if self._forks is None:
+            logs = self._laid()
             environment = {name: str(threads) for name in LIBRARIES}
             # Asking CUDA itself whether there is a GPU would break it for every forked child.
             environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-            self._forks = Forks(environment, self._logs / _SERVER_LOG, self._needs)
+            self._forks = Forks(environment, logs / _SERVER_LOG, self._needs)
         return self._forks
 
     def _log(self, job: Job) -> Path:

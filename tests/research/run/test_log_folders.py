@@ -9,11 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from refusal import Refusal
+from research.run.job import Job
 from research.run.machine import log_folder
+from research.run.runner import Runner
 
 KILLED = (
     "import os; from research.run import machine; print(machine.log_folder()[0], flush=True); os.kill({})"
 )
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    jobs = [Job({"do": "ok"}, [], "group", "test")]
+    for logs in (tmp_path / "file" / "logs", None):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+        runner = Runner(1, task="run_targets:run", preload=(), logs=logs)
+        with pytest.raises(Refusal, match=r"file.* cannot be written \(Not a directory\): choose"):
+            next(runner.run(jobs))
+        assert runner._started == 0
 
 
 def test_what_a_killed_command_left_empty_is_cleared_and_nothing_else_is(
