@@ -11,6 +11,9 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 import refusal
 
+if __name__ == "__main__":
+    refusal.from_the_start()
+
 CONF = Path(__file__).parent / "conf"
 READ: list[dict[str, Any]] = []
 """configurations as Hydra read them; none for --cfg, several for -m"""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
+from types import TracebackType
 
 import redact
 
@@ -128,6 +129,18 @@ def told() -> Iterator[None]:
             raise
         print(redact.shown(said).replace("\n", r"\n"), file=sys.stderr)
         sys.exit(1 if isinstance(error, Ended) else 2)
+
+
+def from_the_start() -> None:
+    """Have Ctrl-C told as `told` does while a command is still being imported."""
+
+    def say(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print(STOPPED, file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, where)
+
+    sys.excepthook = say
 
 
 @contextmanager

@@ -5,13 +5,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import refusal
+
+if __name__ == "__main__":
+    refusal.from_the_start()
+
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 import construct
-import refusal
 from construct import build
 from reading.learnt import found
 from redact import redact

@@ -1,11 +1,14 @@
 """Keys are refused on the command line, and nothing else is."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra.errors import HydraException
 
-from refusal import Refusal, refuse_secrets, sentence, told
+from refusal import STOPPED, Refusal, refuse_secrets, sentence, told
 from research.compose.override import override
 
 
@@ -61,6 +64,16 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
         raise KeyboardInterrupt
     assert stop.value.code == 130
     assert capsys.readouterr().err.startswith("interrupted: the same command typed again goes on")
+
+
+@pytest.mark.parametrize("command", ["train", "agent"])
+def test_ctrl_c_while_a_command_is_imported_says_it_too(command: str, tmp_path: Path) -> None:
+    (tmp_path / "construct.py").write_text("raise KeyboardInterrupt")
+    root = Path(__file__).parents[1]
+    code = f"import sys, runpy; sys.path[:0] = [{str(tmp_path)!r}, {str(root)!r}];"
+    code += f"runpy.run_path('{root}/{command}.py', run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stderr == f"{STOPPED}\n" and ended.returncode
 
 
 def test_what_an_error_quotes_can_neither_act_on_the_terminal_nor_tell_a_password(

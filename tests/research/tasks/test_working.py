@@ -1,5 +1,7 @@
 """suggest, review, improve and run on a small task, with its rows in a real store."""
 
+from pathlib import Path
+
 import pytest
 
 import construct
