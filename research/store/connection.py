@@ -178,7 +178,13 @@ class Database:
     def _sentences(self) -> Iterator[None]:
         try:
             yield
+        except OverflowError as error:  # by SQLite's driver; servers say it themselves
+            if "SQLite" not in str(error):
+                raise
+            raise self._too_large(error) from error
         except exc.DBAPIError as error:
+            if isinstance(error, exc.DataError) and "out of range" in str(error.orig).lower():
+                raise self._too_large(error.orig) from error
             if isinstance(error, _BUGS) and not any(said in str(error.orig) for said in _RIGHTS):
                 raise
             raise self._refusal(error) from error
@@ -187,6 +193,12 @@ class Database:
                 f"The database {self._shown} holds a row that is cut or was edited ({error}): bring a "
                 "backup back."
             ) from error
+
+    def _too_large(self, error: Any) -> Refusal:
+        return Refusal(
+            f"The database {self._shown} holds no number as large as one that it was given ({error}): write a "
+            "smaller one."
+        )
 
     def _refusal(self, error: exc.DBAPIError) -> Any:
         said = str(error.orig).lower()

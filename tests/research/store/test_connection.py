@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from claiming import ask, mine
+from claiming import KEY, ask, mine
 from refusal import Refusal
 from research.store import connection, outage
+from research.store.claims import wanted
 from research.store.connection import journal
 from research.store.store import Store
 
@@ -116,6 +117,12 @@ def test_a_password_is_in_no_sentence_in_part_or_whole(url: str) -> None:
         connection.Database(url)
     assert not any(part in str(told.value) for part in ("zz/", "p@", "zz", "w0rd", "zz:"))
     assert "store.url" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_number_that_no_row_holds_is_a_sentence(store: Store) -> None:
+    (number,) = store.enqueue([wanted(KEY, config={})])
+    with pytest.raises(Refusal, match="holds no number as large as one that it was given"):
+        store.prioritise([number], 10**30)
 
 
 def test_a_file_is_told_as_it_is_called(tmp_path: Path) -> None:
