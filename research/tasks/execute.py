@@ -105,9 +105,19 @@ def _all(campaign: Campaign) -> list[ScreenedProposal]:
         while True:
             taken = meanwhile(campaign, lambda: leases.next_proposal(campaign.known), launcher)
             number = int(taken.name.partition(" ")[2])
-            with suppress(Refusal, Lost):
+            try:
                 done.append(_held(campaign, Reference("proposal", number), taken))
+            except Lost:
+                continue
+            except Refusal as refusal:
+                if _of_the_machine(refusal):  # the next one would meet it too
+                    raise
     return done
+
+
+def _of_the_machine(refusal: Refusal) -> bool:
+    """Whether a folder that cannot be written is at fault, and not what was proposed."""
+    return isinstance(refusal.__cause__, OSError)
 
 
 def _held(campaign: Campaign, wanted: Reference, taken: Lease) -> ScreenedProposal:
@@ -120,7 +130,8 @@ def _held(campaign: Campaign, wanted: Reference, taken: Lease) -> ScreenedPropos
         try:
             screened = _screened(campaign, row_of(store, wanted))
         except Refusal as refusal:
-            status, later_s = ("queued", _LATER_S) if isinstance(refusal, _Busy) else ("failed", None)
+            later_s = _LATER_S if isinstance(refusal, _Busy) else None
+            status = "queued" if later_s or _of_the_machine(refusal) else "failed"
             leases.end_proposal(store, taken, status, {"reasons": [str(refusal)]}, later_s)
             again = f" A daemon takes it again in {later_s:g} s." if later_s else ""
             campaign.lines.say(f"{wanted} {status}: {refusal}{again}", style="yellow")

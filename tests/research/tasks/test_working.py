@@ -7,6 +7,7 @@ import pytest
 import construct
 from command_lab import Room
 from refusal import Refusal
+from research.tasks import execute
 from research.tasks.task import perform
 from research.types import Proposal
 
@@ -178,6 +179,19 @@ def test_a_daemon_takes_all_and_gives_back_what_it_had_when_stopped(
     last = proposed(room, "budget.steps=140")
     monkeypatch.setattr(room, "run", lambda jobs: stopped(0))
     assert room.ask("run", daemon=True).left == 1 and status(room, last) == "queued"
+
+
+def test_a_folder_that_cannot_be_written_ends_a_daemon_and_fails_no_proposal(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwritable(*about: object) -> None:
+        raise Refusal("runs cannot be written: choose another root=FOLDER.") from PermissionError()
+
+    numbers = [proposed(room, f"optimizer.lr={rate}") for rate in (0.002, 0.004)]
+    monkeypatch.setattr(execute, "_screened", unwritable)
+    with pytest.raises(Refusal, match="cannot be written"):
+        room.ask("run", daemon=True)
+    assert {status(room, number) for number in numbers} == {"queued"}
 
 
 def test_run_takes_an_experiment_or_is_a_daemon(empty: Room) -> None:
