@@ -47,8 +47,9 @@ def backup(store: Store, to: Path) -> dict[str, int]:
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         beside.rename(to)
-    except OSError as error:
-        raise Refusal(f"{to} cannot be written ({error.strerror}): name another file.") from error
+    except (OSError, sqlite3.Error) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise Refusal(f"{to} cannot be written ({said}): name another file.") from error
     finally:
         for left in to.parent.glob(f"{beside.name}*") if to.parent.is_dir() else ():
             left.unlink()

@@ -70,6 +70,18 @@ def test_nothing_is_replaced_and_a_folder_that_takes_none_is_a_sentence(store: S
         backup.backup(store, Path("/proc/none/x.db"))
 
 
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*about: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(backup, "_copy", full)
+    with pytest.raises(Refusal, match=r"cannot be written \(database or disk is full\): name another file"):
+        backup.backup(store, tmp_path / "copies" / "one.db")
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_copy_is_of_one_moment_while_others_write(store: Store, tmp_path: Path) -> None:
     stop = threading.Event()
