@@ -196,8 +196,8 @@ class Database:
 
     def _too_large(self, error: Any) -> Refusal:
         return Refusal(
-            f"The database {self._shown} holds no number as large as one that it was given ({error}): write a "
-            "smaller one."
+            f"The database {self._shown} holds no number as large as one that it was given ({error}): write "
+            "a smaller one."
         )
 
     def _refusal(self, error: exc.DBAPIError) -> Any:

@@ -153,12 +153,11 @@ class _Plan:
             told = row.insight["verdict"]["trial_ids"]
             (wanted if row.id in self._insights else needed).update(map(int, told))
         c = trial.c
-        columns = (c.id, c.started, c.status, c.sweep, c.folder, c.facts, c.config)
-        rows, taught = dict[int, Any](), dict[int, int]()
-        for row in self._connection.execute(sa.select(*columns)):
-            rows[row.id] = row
-            if (teacher := _teacher_of(row)) is not None:
-                taught[row.id] = teacher
+        columns = (c.id, c.started, c.status, c.sweep, c.folder)
+        rows = {row.id: row for row in self._connection.execute(sa.select(*columns))}
+        # What is large is looked at row by row, and not kept.
+        told = self._connection.execute(sa.select(c.id, c.facts, c.config))
+        taught = {row.id: teacher for row in told if (teacher := _teacher_of(row)) is not None}
         named = {n for n, row in rows.items() if row.sweep is not None and row.sweep in self._whole}
         wanted = {n for n in rows if n in wanted | named or self._is_old(rows[n].started)}
         needed |= {n for n in wanted if rows[n].status in OPEN} - gone(connection=self._connection).keys()
