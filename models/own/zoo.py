@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -53,14 +54,18 @@ def torchvision(
 
 def package(module: str, extra: str) -> ModuleType:
     """A package that only some networks need. Raises `Refusal` that says how it is installed."""
+    name = module.partition(".")[0]
     try:
         return importlib.import_module(module)
     except Exception as error:
         # One that was built for another torch ends in anything.
-        name = module.partition(".")[0]
-        raise Refusal(
-            f'model={name} needs {name} ({one_line(error)}): pip install -e ".[{extra}]" in the clone.'
-        ) from error
+        if find_spec(name) is None:
+            way = f'pip install -e ".[{extra}]" in the clone'
+        else:
+            way = (
+                "it is installed and does not load, as a build for another torch: install both from one index"
+            )
+        raise Refusal(f"model={name} needs {name} ({one_line(error)}): {way}.") from error
 
 
 def _coloured(net: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -69,3 +69,10 @@ def test_only_pictures_are_taken(make: Callable[..., Any]) -> None:
 def test_a_package_that_is_missing_is_named_with_the_line_that_installs_it() -> None:
     with pytest.raises(Refusal, match=r'needs nowhere .*pip install -e "\.\[timm\]"'):
         zoo.package("nowhere.models", "timm")
+
+
+def test_a_package_of_another_build_is_said_to_be_one(tmp_path, monkeypatch) -> None:
+    (tmp_path / "for_another_torch.py").write_text("raise RuntimeError('operator nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Refusal, match=r"nms does not exist.*does not load, as a build for another torch"):
+        zoo.package("for_another_torch", "timm")
