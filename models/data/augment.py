@@ -38,9 +38,10 @@ class Augment:
     """Changes a batch by numbers that are drawn for its place in the stream: a resumed one is the same.
 
     `flip` mirrors half of the pictures, left for right; `crop` moves an example by up to an eighth of its
-    sides; `cutout` puts the mean in place of a square, or a stretch, of a quarter of it (DeVries and Taylor
-    2017, arXiv 1708.04552); `mixup` adds the examples of a batch in pairs, and their answers in the same
-    shares, which come out as (B, classes) then (Zhang et al. 2018, arXiv 1710.09412). They act in this order.
+    sides, or one place; `cutout` puts the mean in place of a square, or a stretch, of a quarter of it
+    (DeVries and Taylor 2017, arXiv 1708.04552); `mixup` adds the examples of a batch in pairs, and their
+    answers in the same shares, which come out as (B, classes) then (Zhang et al. 2018, arXiv 1710.09412).
+    They act in this order.
     """
 
     def __init__(self, names: Sequence[str], classes: int, seed: int) -> None:
@@ -84,7 +85,8 @@ def moved(inputs: Tensor, flipped: Tensor | None, shifts: Tensor | None) -> Tens
     Those are (B, axes) in [0, 1): the middle leaves an example where it is, what comes in at an edge is 0.
     """
     space = inputs.shape[2:]
-    rooms = [0 if shifts is None else max(1, size // _ROOM) for size in space]
+    # An eighth, or one; a side of one would leave the example as a whole.
+    rooms = [0 if shifts is None or size == 1 else max(1, size // _ROOM) for size in space]
     wide = pad(inputs, [room for room in reversed(rooms) for _ in range(2)])
     device, axes = inputs.device, inputs.dim()
     examples = torch.arange(len(inputs), device=device)[:, None]

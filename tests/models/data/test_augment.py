@@ -29,6 +29,12 @@ def test_a_crop_moves_by_up_to_an_eighth_and_fills_with_the_mean():
     assert torch.equal(found[1, :, :, 2:], PICTURES[1, :, :, :-2]) and not found[1, :, :, :2].any()
 
 
+def test_a_crop_leaves_a_side_of_one_where_it_is():
+    line = PICTURES[:, :, :1]
+    found = moved(line, None, torch.tensor([[0.0, 0.0], [0.999, 0.5]]))
+    assert torch.equal(found[0, :, :, 2:], line[0, :, :, :-2]) and torch.equal(found[1], line[1])
+
+
 def test_a_cut_takes_a_quarter_around_its_place():
     found = cut_out(PICTURES, torch.tensor([[0.5, 0.5], [0.0, 0.0]]))
     gone = found == 0
