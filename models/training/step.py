@@ -166,6 +166,10 @@ class Step:
         self._plugged = self._together or self._scaler is not None or hooked(callbacks_of(trainer))
         self._mixed = trainer.precision != "32-true"
         self._curved = self._optimizer if isinstance(self._optimizer, WantsCurvature) else None
+        if self._curved is not None and batches.split.targets.dtype == torch.bool:
+            raise Refusal(
+                "optimizer=sophia draws one class of each example, and these may have several: set another."
+            )
         self._balanced = hasattr(net, "auxiliary_loss")
         self.norm = torch.zeros(())
         """of the latest step's gradients, before clipping"""

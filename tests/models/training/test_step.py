@@ -6,12 +6,14 @@ from torch import nn
 from torch.nn import functional
 
 from cases import each
+from models.data.dataset import Dataset, Split
 from models.optim.sophia import Sophia
 from models.training.callbacks.checkpoint import Checkpoint
 from models.training.fit import fit
+from models.training.objective import BinaryCrossEntropy
 from models.training.step import MicroBatches, out_of_memory
 from refusal import Refusal
-from trainings import network, parts, weights
+from trainings import blobs, network, parts, weights
 
 
 class Hungry(nn.Module):
@@ -42,6 +44,17 @@ def test_memory_that_runs_out_halves_the_micro_batch_and_keeps_the_result(train,
     assert set(fitted.net.sizes[after:]) == {8}
     torch.testing.assert_close(weights(fitted.net), weights(plain.net), rtol=1e-3, atol=1e-4)
     assert "out_of_memory" not in plain.facts
+
+
+def test_a_curvature_by_drawn_classes_is_refused_where_an_example_has_several(train):
+    plain = blobs()
+    splits = [
+        Split(part.inputs, functional.one_hot(part.targets, 4).bool())
+        for part in (plain.train, plain.val, plain.test)
+    ]
+    data = Dataset(*splits, "multilabel", (12,), 4, 32)
+    with pytest.raises(Refusal, match=r"sophia draws one class of each example.*several"):
+        train(3, data=data, loss=BinaryCrossEntropy(), optimizer=partial(Sophia, lr=1e-3))
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
