@@ -6,6 +6,7 @@ step, its gradient and the optimizer are the training's. It cannot be resumed, f
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any, final
 
@@ -14,13 +15,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from models.data.batches import Batches
 from models.nets.shapes import has_flat_columns
-from models.optim.gradients import gradients_of, norm_of
+from models.optim.averaging import averaged, settle
+from models.optim.gradients import WantsCurvature, gradients_of, norm_of
 from models.optim.groups import optimizer_for
-from models.training.clock import Clock
+from models.training.clock import Clock, Now
 from models.training.devices import Group
 from models.training.evaluate import evaluate
 from models.training.fitted import Fitted, metrics_of
@@ -69,9 +70,10 @@ def fit_as_it_is(parts: Parts, loggers: Sequence[Logger]) -> Fitted:
     peak = PeakMemory(device)
     peak.start(trimmed=first)
     total = parts.budget.total_steps(data.batch_size, len(data.train))
-    if type(net).configure_optimizers is LightningModule.configure_optimizers:
-        vars(net)["configure_optimizers"] = lambda: _optimizers(parts, net, total)
-    watch = _Watch(parts, Clock(meter, Group()), total)
+    borrows = type(net).configure_optimizers is LightningModule.configure_optimizers
+    if borrows:
+        vars(net)["configure_optimizers"] = lambda: _lent(parts, net)
+    watch = _Watch(parts, Clock(meter, Group()), total, sets_rates=borrows)
     stream = Batches(data.train, data.batch_size, parts.seed, augment=data.changes(parts.seed))
     batches = _Epochs(stream, len(data.train) // data.batch_size, has_flat_columns(net))
     callbacks = [watch, *(one for name, one in parts.callbacks.items() if name == _MASKS)]
@@ -115,12 +117,14 @@ def _check(parts: Parts) -> None:
         raise Refusal(f"{whose}, in which a distillation can have no part: leave it out of compress.")
 
 
-def _optimizers(parts: Parts, net: nn.Module, total: int | None) -> Any:
+def _lent(parts: Parts, net: nn.Module) -> Optimizer:
     optimizer = optimizer_for(parts.optimizer, net)
-    if total is None:
-        return optimizer
-    rates = LambdaLR(optimizer, lambda step: parts.scheduler(min(1.0, (step + 0.5) / total)))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
+    if isinstance(optimizer, WantsCurvature):
+        raise Refusal(
+            f"{type(net).__name__} has a training_step of its own, in which nobody takes the curvature that "
+            f"{type(optimizer).__name__} wants: choose another optimizer."
+        )
+    return optimizer
 
 
 @final
@@ -144,18 +148,22 @@ class _Epochs:
 class _Watch(Callback):
     """The clock runs from a batch's start to its end; between them the curve is taken and the budget kept."""
 
-    def __init__(self, parts: Parts, clock: Clock, total: int | None) -> None:
+    def __init__(self, parts: Parts, clock: Clock, total: int | None, *, sets_rates: bool) -> None:
         self.clock, self.record = clock, TrainingRecord()
         self._parts, self._total, self._points = parts, total, 0
-        self._norm = 0.0
+        self._norm, self._now, self._sets_rates = 0.0, Now(0.0), sets_rates
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """The harness has begun."""
         self.clock.start(needs_joules=self._parts.budget.joules is not None)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """A step follows."""
+        """A step follows, with the rate of its middle where the optimizer is the trial's."""
         self.clock.resume()
+        if self._sets_rates:
+            share = self._share(trainer.global_step + 0.5)
+            for group in trainer.optimizers[0].param_groups:
+                group["lr"] = group["initial_lr"] * self._parts.scheduler(share)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
         """Gradients are complete."""
@@ -171,20 +179,25 @@ class _Watch(Callback):
         if isinstance(loss, Tensor):
             step = trainer.global_step - 1
             self.record.absorb(step, [float(loss)], [self._norm], skipping=False)
-        budget, now = self._parts.budget, self.clock.read()
-        share = budget.share(trainer.global_step, self._total, now.second, now.joule)
+        budget, self._now = self._parts.budget, self.clock.read()
+        share = self._share(trainer.global_step)
         if int(share * _POINTS) > self._points or share >= 1.0:
             self._points = int(share * _POINTS)
             self._row(trainer, pl_module)
         kept = budget.bound is not None and self.record.curve and budget.bound.kept_by(self.record.curve[-1])
-        if budget.spent(now.second, now.joule) or kept:
+        if budget.spent(self._now.second, self._now.joule) or kept:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """The last point, unless it is there."""
         if not self.record.curve or self.record.curve[-1]["step"] != trainer.global_step:
             self._row(trainer, pl_module)
+        for optimizer in trainer.optimizers:
+            settle(optimizer)
         self.clock.finish()
+
+    def _share(self, step: float) -> float:
+        return self._parts.budget.share(step, self._total, self._now.second, self._now.joule)
 
     def _row(self, trainer: Trainer, net: nn.Module) -> None:
         with self.clock.aside():
@@ -193,8 +206,12 @@ class _Watch(Callback):
             row: dict[str, float] = {"step": trainer.global_step}
             row |= {name: value for name, value in used.items() if value is not None}
             size, beside = 4 * data.batch_size, self._parts.beside
-            scores, _ = evaluate(net, data.val, data.task, size, data.classes)
-            scores |= beside(net, data.val, size) if beside else {}
+            with ExitStack() as inside:
+                for optimizer in trainer.optimizers:
+                    inside.enter_context(averaged(optimizer))
+                inside.enter_context(trainer.precision_plugin.val_step_context())
+                scores, _ = evaluate(net, data.val, data.task, size, data.classes)
+                scores |= beside(net, data.val, size) if beside else {}
             row = self.record.add_row(row | {f"val/{name}": value for name, value in scores.items()})
         for logger in trainer.loggers:
             logger.log_metrics(row, step=trainer.global_step)

@@ -55,6 +55,47 @@ def test_without_an_optimizer_it_has_the_trials_with_its_schedule(train: Any) ->
         assert torch.allclose(fitted.net.state_dict()[name], value, atol=1e-6), name
 
 
+def test_a_schedule_goes_by_the_seconds_of_the_budget_too(train: Any, clock: Any) -> None:
+    rates: list[float] = []
+
+    class Watched(own_nets.Borrowing):
+        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+            rates.append(self.optimizers().param_groups[0]["lr"])
+            clock.work(0.01, held_up=1.0)
+            return super().training_step(batch, batch_idx)
+
+    sgd = partial(torch.optim.SGD, lr=0.1)
+    train(None, net=module(Watched), optimizer=sgd, scheduler=lambda share: 1.0 - share, seconds=0.1)
+    assert rates[0] == 0.1 and rates == sorted(rates, reverse=True) and rates[-1] < 0.06
+
+
+def test_averaged_weights_of_its_optimizer_are_scored_and_stay(train: Any) -> None:
+    from models.optim.schedule_free import ScheduleFreeAdamW
+
+    make = partial(ScheduleFreeAdamW, lr=0.05)
+    theirs, batches = module(), Batches(blobs().train, 32, 0)
+    optimizer = make(theirs.parameters())
+    for _ in range(20):
+        inputs, targets = next(batches)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(theirs(inputs), targets).backward()
+        optimizer.step()
+    optimizer.eval()
+    fitted = train(20, net=module(own_nets.Borrowing), optimizer=make, scheduler=lambda share: 1.0)
+    for name, value in theirs.state_dict().items():
+        assert torch.allclose(fitted.net.state_dict()[name], value, atol=1e-5), name
+    held = blobs().val
+    loss = nn.functional.cross_entropy(theirs(held.inputs), held.targets)
+    assert fitted.curve[-1]["val/loss"] == pytest.approx(loss.item(), abs=1e-5)
+
+
+def test_an_optimizer_that_wants_a_curvature_is_refused_for_its_step(train: Any) -> None:
+    from models.optim.sophia import Sophia
+
+    with pytest.raises(Refusal, match="nobody takes the curvature that Sophia wants"):
+        train(net=module(own_nets.Borrowing), optimizer=partial(Sophia, lr=0.01))
+
+
 class Normalised(own_nets.Lightning):
     """Keeps what it was given, and has a normalisation that is held."""
 
