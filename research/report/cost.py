@@ -176,16 +176,19 @@ def payback(found: Findings, joules: float, *, whole: bool = True) -> list[str]:
     `joules` are the search's, `whole` says whether the language model's are all known and in them.
     """
     row = found.winner
-    winner = None if row is None else found.arm_of(row)
-    control = None if row is None else found.control_of(row)
-    if winner is None or control is None or not joules > 0:
+    if row is None or not joules > 0:
         return []
-    lines = [_line(metric, control, winner, joules) for metric in USES]
+    winner, control = found.arm_of(row), found.control_of(row)
+    if winner is None or control is None:
+        return []
+    sides = found.telling(row, control, winner)
+    which = "" if sides == (control, winner) else " that did not decide"
+    lines = [_line(metric, *sides, joules, which) for metric in USES]
     missing = "" if whole else "; what the model used unknown to us comes on top"
     return [f"{line}{missing}" for line in lines if line]
 
 
-def _line(metric: str, control: Arm, winner: Arm, joules: float) -> str | None:
+def _line(metric: str, control: Arm, winner: Arm, joules: float, which: str) -> str | None:
     one, several = USES[metric]
     told = compare(control.by_seed(metric), winner.by_seed(metric), metric)
     if told.n < ENOUGH:
@@ -200,10 +203,10 @@ def _line(metric: str, control: Arm, winner: Arm, joules: float) -> str | None:
     if least <= 0:
         ends = f"[{quantity(metric, least)}, {quantity(metric, most)}]"
         open_ = f"whether {several} pay it back is not settled"
-        return f"- {open_}: {each} {ends} saved in each (n = {told.n} pairs)"
+        return f"- {open_}: {each} {ends} saved in each (n = {told.n} pairs{which})"
     ends = f"[{_count(joules / most)}, {_count(joules / least)}]"
     after = f"paid back after {_count(joules / saved)} {several} {ends}"
-    return f"- {after}, at {each} saved in each {one} (n = {told.n} pairs)"
+    return f"- {after}, at {each} saved in each {one} (n = {told.n} pairs{which})"
 
 
 def _count(uses: float) -> str:

@@ -127,6 +127,21 @@ class Findings:
         found = [arm for arm in self.arms("confirmed") if arm.control]
         return next((arm for arm in found if judged & {trial.id for trial in arm.rows}), None)
 
+    def telling(self, insight: Row, control: Arm, arm: Arm) -> tuple[Arm, Arm]:
+        """Both arms with the trials that did not decide and tell the finding's size, where there are any.
+
+        What decided comes out too large, by having been chosen.
+        """
+        numbers = _estimated(insight)
+        if not numbers:
+            return control, arm
+        half = len(numbers) // 2
+        sides = ((control, numbers[:half]), (arm, numbers[half:]))
+        first, second = (
+            self._known.arm(side.overrides, side.proposer, side.status, own) for side, own in sides
+        )
+        return first, second
+
     @property
     def baseline(self) -> Mapping[str, Any]:
         """What an earlier sprint has shown to keep the bounds, and is the control since; else empty."""
@@ -159,7 +174,8 @@ class Findings:
     @cached_property
     def _known(self) -> Read:
         """Every trial that an experiment here names."""
-        asked = (one for row in self.experiments for stage in STAGES for one in ids(row, stage))
+        asked = [one for row in self.experiments for stage in STAGES for one in ids(row, stage)]
+        asked += [one for row in self.found for one in _estimated(row)]
         return Read(self.store, asked, _meter(self.fixed))
 
     def _read(self, stage: str) -> list[Arm]:
@@ -185,6 +201,11 @@ class Findings:
 def number_of(sprint: Row) -> int:
     """A sprint's number within its campaign, from 1."""
     return SprintFacts.of(sprint).number
+
+
+def _estimated(insight: Row) -> list[int]:
+    """The trials of a finding that did not decide: the control's, then as many of the arm."""
+    return list((insight["facts"].get("estimated") or {}).get("trials", ()))
 
 
 def _meter(fixed: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from report_tables import arms, rows
 from research.metrics import quantity
 from research.report import campaign as sprint_report
 from research.report import proposal
-from research.report.cost import cost, payback, used
+from research.report.cost import cost, used
 from research.report.findings import Findings, of_campaign
 from research.store.schema import attempt
 from rows_lab import CAMPAIGN, HOSTILE, WINNER, RowsLab, campaign, opened
@@ -129,19 +129,6 @@ def test_it_is_paid_back_after_an_interval_of_uses(lab: RowsLab, report: str) ->
     assert f"paid back after {uses} trainings [{', '.join(ends)}]" in report
     assert "what the model used unknown to us comes on top" in report
     assert f"paid back after {1000 * spent / mean:,.0f} inferences" in report
-
-
-def test_a_saving_that_is_not_settled_pays_nothing_back(tmp_path: Path) -> None:
-    with opened(tmp_path) as lab:
-        sprint = lab.sprint(1)
-        control = lab.arm((), range(1000, 1005), 20.0)
-        ids = lab.arm(WINNER, range(1000, 1005), 19.9)
-        lab.experiment(sprint, (), "control", confirmed=control)
-        won = lab.experiment(sprint, WINNER, "supported", confirmed=ids)
-        lab.finding(sprint, won, control, ids, word="supported")
-        told = payback(Findings(lab.store, sprint), 100.0)
-    assert len(told) == 2
-    assert all("is not settled" in line and "paid back" not in line for line in told)
 
 
 def test_the_lanes_stand_beside_each_other(lab: RowsLab, report: str) -> None:

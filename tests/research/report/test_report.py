@@ -186,7 +186,9 @@ def test_the_cost_is_the_sum_over_the_campaigns_trials(done: tuple) -> None:
     )
     assert f"- {quantity('train/energy_j', joules)} for the training" in report
     assert f"- {found.facts['seconds']:.1f} s by the clock for this run" in report
-    control, winner = found.arms("confirmed")[0], found.arms("confirmed")[-1]
+    confirmed = found.arms("confirmed")
+    control, winner = found.telling(found.winner, confirmed[0], confirmed[-1])
+    assert not {*control.seeds} & {*confirmed[0].seeds}
     saved = control.of("train/energy_j").mean - winner.of("train/energy_j").mean
     assert f"paid back after {joules / saved:.0f} trainings" in report
 
