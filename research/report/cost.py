@@ -106,6 +106,13 @@ def cost(found: Findings) -> list[str]:
     ]
 
 
+def lost(joules: float) -> list[str]:
+    """What attempts used that are in no figure; nothing where none did."""
+    told = quantity("train/energy_j", joules)
+    when = "by the watts of a core of their time"
+    return [f"- {told} more for attempts that failed or were killed ({when})"] if joules else []
+
+
 def harness(share: float | None) -> list[str]:
     """How much of its trials' processes was training; nothing where no trial tells it."""
     said = f"steps {share or 0:.0%} of the CPU seconds of its trials' processes; the rest is their harness"

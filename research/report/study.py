@@ -8,7 +8,7 @@ from typing import final
 
 from research.metrics import is_energy, quantity
 from research.page import put
-from research.report import pictures
+from research.report import cost, pictures
 from research.report.answer import SAID
 from research.report.arms import ArmNames, arms_table
 from research.report.markdown import code, fenced, plain, prose, section, table
@@ -16,6 +16,7 @@ from research.stats.arms import Arm, apart, joules, method
 from research.stats.intervals import told
 from research.stats.sentences import difference, method_words
 from research.stats.verdicts import ClaimVerdict, PartVerdict
+from research.store.spending import lost_joules
 from research.store.store import Store
 
 _ALWAYS = ("test/accuracy", "test/bits_per_byte", "train/energy_j", "train/seconds")
@@ -53,11 +54,13 @@ def write(found: StudyReport, store: Store, folder: Path) -> Path:
     drawn = pictures.of_arms(store, found.arms, found.metrics, stage, ArmNames(found.arms))
     for picture in drawn:
         put(picture.svg, folder, picture.file)
-    return put(text(found, drawn), folder)
+    with store.read() as connection:
+        lost = lost_joules(connection, folder.name)
+    return put(text(found, drawn, lost), folder)
 
 
-def text(found: StudyReport, drawn: Sequence[pictures.Picture] = ()) -> str:
-    """The report as Markdown; the same experiment gives the same text."""
+def text(found: StudyReport, drawn: Sequence[pictures.Picture] = (), lost: float = 0.0) -> str:
+    """The report as Markdown; `lost` are the joules of attempts that are in no figure."""
     names = ArmNames(found.arms)
     parts = [
         f"# {plain(found.name)}: {plain(found.question)}",
@@ -66,7 +69,7 @@ def text(found: StudyReport, drawn: Sequence[pictures.Picture] = ()) -> str:
         *section("Figures", arms_table(found.arms, _columns(found), names)),
         *pictures.shown(drawn),
         *section("How it was judged", _claims(found, names)),
-        *section("What it cost", _cost(found)),
+        *section("What it cost", _cost(found, lost)),
         *section("Repeat it", _repeat(found)),
         *section("Notes", _notes(found)),
     ]
@@ -151,7 +154,7 @@ def _span(seeds: tuple[int, ...]) -> str:
     return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
 
 
-def _cost(found: StudyReport) -> list[str]:
+def _cost(found: StudyReport, lost: float) -> list[str]:
     trials = [trial for arm in found.arms for trial in arm.rows]
     seconds = sum(trial.finished - trial.started for trial in trials if trial.finished is not None)
     having = sum("train/energy_j" in result.metrics for arm in found.arms for result in arm.results)
@@ -159,7 +162,7 @@ def _cost(found: StudyReport) -> list[str]:
     if having:
         spent = quantity("train/energy_j", joules(found.arms))
         lines.append(f"- {spent} for the training of {having} of them ({method_words(method(found.arms))})")
-    return lines + _machine(found.arms)
+    return lines + cost.lost(lost) + _machine(found.arms)
 
 
 def _machine(arms: Sequence[Arm]) -> list[str]:

@@ -8,7 +8,7 @@ from refusal import Refusal
 from research.compose.override import override
 from research.metrics import described, quantity, twin, words
 from research.page import put
-from research.report import pictures
+from research.report import cost, pictures
 from research.report.answer import repeat
 from research.report.arms import ArmNames, Read, arms_table
 from research.report.markdown import capital, capped, code, plain, section, table
@@ -76,7 +76,7 @@ def _text(
         *section("Against the first arm", _compared(arms, metric, names, _line(trials[0]))),
         *pictures.shown(drawn),
         *section("What failed", _failed(trials)),
-        *section("What it cost", [*_cost(arms, trials), *_lost(lost)]),
+        *section("What it cost", [*_cost(arms, trials), *cost.lost(lost)]),
         *section("Repeat it", repeat((), arms[:_SHOWN])),
     ]
     return "\n".join(parts) + "\n"
@@ -215,8 +215,3 @@ def _cost(arms: Sequence[Arm], trials: Sequence[Trial]) -> list[str]:
     if any(arm.of("train/energy_j").n for arm in arms):
         lines.append(f"- {spent} for the training of those that are done ({method_words(method(arms))})")
     return lines
-
-
-def _lost(joules: float) -> list[str]:
-    told = quantity("train/energy_j", joules)
-    return [f"- {told} more for attempts that failed or were killed"] if joules else []

@@ -14,6 +14,7 @@ from report_tables import arms, rows
 from research.campaign.recipe import ArmLine, expanded, ordered
 from research.campaign.study import written_again
 from research.run.runner import Job
+from research.store.schema import attempt
 from research.store.store import Store
 
 STUDY = {
@@ -146,6 +147,9 @@ def test_a_failing_arm_leaves_the_others_and_is_noted(lab: Lab) -> None:
     report = run(lab)
     assert "**Supported.** It is smaller" in report and "5 of 10 trials have no value" in report
     assert "seed 1000 of `optimizer.lr=0.08` failed: diverged" in report
+    with lab.store.write() as connection:
+        connection.execute(sa.update(attempt).where(attempt.c.outcome != "done").values(joules=2.0))
+    assert "- 10 J more for attempts that failed or were killed" in run(lab)
 
 
 def test_base_is_part_of_every_trial_and_of_the_commands(lab: Lab) -> None:
