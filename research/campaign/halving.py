@@ -170,14 +170,21 @@ class Halving:
     def lost(self, spent: Mapping[str, float]) -> None:
         """Count a training that was ended, with the figures that it left at the rungs it reached."""
         self.trials += 1
-        joules, cpu = spent.get("train/energy_j", 0.0), spent.get("train/cpu_seconds", 0.0)
-        whole = spent.get("projected/cpu_seconds", cpu)
-        self.cpu_seconds_saved += max(0.0, whole - cpu)
-        self.joules_saved += joules * max(0.0, whole / cpu - 1) if cpu else 0.0
+        self._save(spent, 1)
         if is_validation(self._objective.metric):
             for rung, values in self._reached.items():
                 if (value := spent.get(f"at/{rung:g}")) is not None:
                     values.append(value)
+
+    def trained(self, spent: Mapping[str, float]) -> None:
+        """Take back what ending a training has saved: to see what it comes to, it was trained to its end."""
+        self._save(spent, -1)
+
+    def _save(self, spent: Mapping[str, float], sign: int) -> None:
+        joules, cpu = spent.get("train/energy_j", 0.0), spent.get("train/cpu_seconds", 0.0)
+        left = max(0.0, spent.get("projected/cpu_seconds", cpu) / cpu - 1) if cpu else 0.0
+        self.cpu_seconds_saved += sign * left * cpu
+        self.joules_saved += sign * left * joules
 
     def wrong(self, means: Mapping[str, float], cap: float | None, best: Mapping[str, float] | None) -> bool:
         """Whether a stopped training could have won, by what it came to when it was trained to the end.

@@ -117,6 +117,7 @@ class Stopping:
         bench.note(arm, "stopped", audit={"reason": reason, "spent": spent})
         bench.run([(arm, seed) for seed in self._seeds], spared=self._spared)
         self._lost_joules += spent.get("train/energy_j", 0.0)
+        self._halving.trained(spent)
         if arm.failed(self._seeds) or bench.held(arm, self._seeds):
             return False  # it diverged, the time was over, or a neighbour made its costs worthless
         wrong = self._halving.wrong(bench.means(arm, self._seeds), cap, best)

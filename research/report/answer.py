@@ -120,14 +120,14 @@ def power_words(power: Powered, unit: str) -> str:
 
 
 def rating_words(row: Row) -> str | None:
-    """`Rated 7 of 10 by the rubric. Counted: ran, compared. Missing: new.`; None where nobody rated it."""
+    """`Rated 3 of 10 by the rubric, which begins at 1. Counted: ran, compared.`; None where nobody did."""
     rating = row["facts"].get("rating")
     if not isinstance(rating, int | float):
         return None
     rubric = row["facts"].get("rubric") or {}
     counted = [plain(name, 40) for name, point in rubric.items() if _holds(point)]
     missing = [f"{plain(name, 40)}{_why(point)}" for name, point in rubric.items() if not _holds(point)]
-    said = f"Rated {rating:g} of 10 by the rubric."
+    said = f"Rated {rating:g} of 10 by the rubric, which begins at 1."
     said += f" Counted: {', '.join(counted)}." if counted else ""
     return said + (f" Missing: {', '.join(missing)}." if missing else "")
 

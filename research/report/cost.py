@@ -55,7 +55,7 @@ def used(found: Findings) -> Cost:
         failed=len(ends) - sum(ends),
         known=len(known - {trial.id for trial in ran}),
         joules=sum(joules for key, joules in paid.items() if key in keys),
-        seconds=_seconds(found),
+        seconds=found.seconds(*found.sprints),
         calls=len(calls),
         tokens=sum((row["tokens_in"] or 0) + (row["tokens_out"] or 0) for row in calls),
         dollars=None if None in dollars else sum(dollars),
@@ -69,14 +69,6 @@ def _sprint_at(found: Findings, moment: float) -> int:
     """The sprint that a trial begun then is of: each begins when the one before has ended."""
     began = sorted((row["created"], row["id"]) for row in found.all_runs)
     return int(next((number for start, number in reversed(began) if start <= moment), began[0][1]))
-
-
-def _seconds(found: Findings) -> float:
-    """Wall seconds; the clock runs on from sprint to sprint, and anew when the command is typed again."""
-    first = min(map(number_of, found.sprints))
-    before = [SprintFacts.of(row).seconds for row in found.all_runs if number_of(row) == first - 1]
-    told, earlier = found.told.seconds, before[-1] if before else 0.0
-    return told - earlier if told >= earlier else told
 
 
 def steps_share(results: Iterable[Result]) -> float | None:
@@ -145,7 +137,9 @@ def _runs(found: Findings) -> str:
     """What the seconds cover: when a command is typed again, its earlier runs are not in them."""
     if len(found.runs) < len(found.all_runs):
         return "this sprint"
-    return "this run of the command" if len(found.runs) == 1 else "the last run of the command"
+    clocks = [SprintFacts.of(row).seconds for row in found.runs]
+    once = len(set(map(number_of, found.runs))) == len(clocks) and clocks == sorted(clocks)
+    return "this run of the command" if once else "the last run of the command"
 
 
 def _saved(found: Findings, how: str) -> list[str]:
@@ -155,7 +149,8 @@ def _saved(found: Findings, how: str) -> list[str]:
     if stopped is not None and joules is not None:
         saved = quantity("train/energy_j", joules)
         trials = "1 trial" if stopped == 1 else f"{stopped:.0f} trials"
-        lines.append(f"- early stopping ended {trials} and saved {saved} ({how}; what was left of each)")
+        which = "what was left of each that was not trained to its end"
+        lines.append(f"- early stopping ended {trials} and saved {saved} ({how}; {which})")
         lines += _audited(found) if stopped else []
     refused, false = found.total("predicted", "refused"), found.total("predicted", "false")
     if refused:

@@ -142,6 +142,16 @@ class Findings:
         )
         return first, second
 
+    def seconds(self, *sprints: Row) -> float:
+        """Wall seconds of sprints that follow each other.
+
+        The clock runs on from sprint to sprint, and anew when the command is typed again.
+        """
+        first = number_of(sprints[0])
+        before = [SprintFacts.of(row).seconds for row in self.all_runs if number_of(row) == first - 1]
+        told, earlier = SprintFacts.of(sprints[-1]).seconds, before[-1] if before else 0.0
+        return told - earlier if told >= earlier else told
+
     @property
     def baseline(self) -> Mapping[str, Any]:
         """What an earlier sprint has shown to keep the bounds, and is the control since; else empty."""

@@ -12,7 +12,7 @@ from research.report.markdown import capital, section, table
 from research.report.svg import Axis, Point, Series, chart
 from research.stats.arms import Arm, beside, complaint, method
 from research.stats.comparable import disturbed
-from research.stats.front import Dominance, better, dominance, front
+from research.stats.front import better, dominance, front
 from research.stats.intervals import summary
 from research.store.store import Store
 
@@ -80,23 +80,26 @@ def fronts(arms: Sequence[Arm], asked: Sequence[str], names: ArmNames) -> list[s
 def _sure(arm: Arm, control: Arm | None, score: str, costs: Sequence[str]) -> list[str]:
     if arm.control or control is None:
         return [""] * (len(costs) + 1)
-    each = [_words(_dominance(arm, control, [score, cost])) for cost in costs]
-    return [*each, _words(_dominance(arm, control, [score, *costs]))]
+    each = [_better(arm, control, [score, cost]) for cost in costs]
+    whole = _better(arm, control, [score, *costs])
+    # It may rest on fewer pairs than its parts, and is no likelier than the least likely of those.
+    least = min([whole, *(one for one in each if one is not None)]) if whole is not None else None
+    return [_words(one) for one in (*each, least)]
 
 
-def _dominance(arm: Arm, control: Arm, metrics: Sequence[str]) -> Dominance:
-    """How sure it is that an arm is better than the control on all metrics at once."""
-    return dominance(_values(arm, metrics), _values(control, metrics), better(metrics))
+def _better(arm: Arm, control: Arm, metrics: Sequence[str]) -> float | None:
+    """The probability that an arm is better than the control on all metrics at once."""
+    return dominance(_values(arm, metrics), _values(control, metrics), better(metrics)).probability
 
 
 def _values(arm: Arm, metrics: Sequence[str]) -> Mapping[str, Mapping[int, float]]:
     return {metric: arm.by_seed(metric) for metric in metrics}
 
 
-def _words(found: Dominance) -> str:
-    if found.probability is None:
+def _words(probability: float | None) -> str:
+    if probability is None:
         return "-"
-    share = 100 * found.probability
+    share = 100 * probability
     return "> 99 %" if share > 99 else "< 1 %" if share < 1 else f"{share:.0f} %"
 
 

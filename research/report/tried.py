@@ -78,7 +78,7 @@ def sprints(found: Findings) -> list[str]:
         judged = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words)) or "nothing"
         facts = SprintFacts.of(row)
         told = [str(facts.number), plain(row["status"]), str(len(own)), judged]
-        rows.append([*told, f"{facts.seconds:.1f}", *[_boxes(facts.boxes)] * len(boxed)])
+        rows.append([*told, f"{found.seconds(row):.1f}", *[_boxes(facts.boxes)] * len(boxed)])
     return table(heads, rows)
 
 

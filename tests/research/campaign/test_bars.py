@@ -190,6 +190,9 @@ def test_a_sample_of_the_ended_is_trained_to_the_end_and_told(lab: Lab) -> None:
     ended = [row for row in lab.store.proposals() if row["facts"].get("audit")]
     assert pruned["audited"] == pruned["trials"] == len(ended) > 0 and pruned["wrong"] == 0
     assert {row["status"] for row in ended} == {"stopped"}
+    assert pruned["joules_saved"] == pytest.approx(0) == pruned["cpu_seconds_saved"], (
+        "all were trained to their end"
+    )
     # What the audited had used before they were ended is in the campaign's cost as well.
     whole = sum(one.metrics["train/energy_j"] for one in lab.store.results(range(1, 999)).values())
     assert used(found).joules == pytest.approx(whole + pruned["lost_joules"]) and pruned["lost_joules"] > 0

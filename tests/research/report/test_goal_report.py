@@ -57,7 +57,7 @@ def test_the_answer_comes_first_with_its_power_and_its_rating(report: str) -> No
     assert lines[3].startswith("Beside that, against the same control: test/accuracy -0.000")
     over = "5 pairs on these examples alone, their variance not included"
     assert f"(98 % interval, n = {over}) (as good within 0.01)." in lines[3]
-    assert lines[4].startswith("Rated 7 of 10 by the rubric. Counted: ran. Missing: new (")
+    assert lines[4].startswith("Rated 7 of 10 by the rubric, which begins at 1. Counted: ran. Missing: new (")
     assert lines[5].startswith("In the words of the model that validated it: ")
     assert lines[6] == "It is kept as the recipe `conf/experiment/discovered/x.yaml`."
 
@@ -170,6 +170,7 @@ def test_a_proposal_that_was_carried_on_is_counted_once(report: str) -> None:
 def test_each_sprint_says_how_it_went(report: str) -> None:
     first, second = rows(report, "Sprints")
     assert first["judged"] == "nothing" and second["judged"] == "1 supported"
+    assert (first["seconds"], second["seconds"]) == ("10.0", "10.0"), "each its own"
     assert second["discuss / implement / validate"] == "40 of 100 s / 40 of 100 s / 40 of 100 s"
 
 
