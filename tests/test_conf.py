@@ -42,6 +42,7 @@ def arguments(node: dict[str, Any]) -> None:
     bind(**given)
 
 
+@pytest.mark.slow
 def test_targets_exist_and_take_their_arguments() -> None:
     for path in FILES:
         for node in targets(yaml.safe_load(path.read_text())):

@@ -53,6 +53,7 @@ def plain(made: Any) -> Any:
 CALLED = [one for one in OPTIONS if one not in own_nets.NAMED]
 
 
+@pytest.mark.slow
 @each(("group", "option"), CALLED)
 def test_every_option_is_called_as_by_hydra(group: str, option: str) -> None:
     chosen = f"{group}=[{option}]" if group in ("compress", "callbacks") else f"{group}={option}"

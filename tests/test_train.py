@@ -36,6 +36,7 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     return subprocess.run(line, cwd=cwd, capture_output=True, text=True, env=env, check=False)
 
 
+@pytest.mark.slow
 def test_a_trial_leaves_one_row_with_every_key(resolve: Callable[..., Any], tmp_path: Path) -> None:
     answer = train.trial(resolve("budget.steps=60"), overrides=["budget.steps=60"])
     store = Store(f"sqlite:///{tmp_path}/lab.db")
@@ -49,6 +50,7 @@ def test_a_trial_leaves_one_row_with_every_key(resolve: Callable[..., Any], tmp_
     assert curve[-1]["step"] == 60 and {"second", "joule", "val/accuracy", "train/loss"} <= curve[-1].keys()
 
 
+@pytest.mark.slow
 def test_the_same_trial_twice_runs_once(resolve: Callable[..., Any], tmp_path: Path) -> None:
     first = train.trial(resolve("budget.steps=20"), overrides=[])
     again = train.trial(resolve("budget.steps=20", "name=other", "score=val/loss"), overrides=[])
@@ -103,6 +105,7 @@ def test_flops_of_training_are_of_the_network_that_was_trained(
     assert forward < 18944 if compress == "[low_rank]" else forward == 18944
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["val/f1", "val/precision", "val/recall", "val/auroc"])
 def test_a_detailed_score_of_the_final_validation_is_a_score(resolve: Callable[..., Any], score: str) -> None:
     answer = train.trial(resolve("budget.steps=20", f"score={score}"), overrides=[])

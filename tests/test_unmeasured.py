@@ -87,6 +87,7 @@ def test_the_first_of_two_who_measured_is_heard(asked: Any) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_a_trial_whose_weights_are_gone_is_run_again(asked: Any) -> None:
     cheap = run(asked("unmeasured=[infer]"))
     (Path(cheap["folder"]) / "weights.pt").unlink()
@@ -96,6 +97,7 @@ def test_a_trial_whose_weights_are_gone_is_run_again(asked: Any) -> None:
     assert run(asked())["trial_id"] == whole["trial_id"]
 
 
+@pytest.mark.slow
 def test_its_replicate_answers_also_where_its_training_was_disturbed(asked: Any) -> None:
     cheap = run(asked("unmeasured=[infer]"))
     (Path(cheap["folder"]) / "weights.pt").unlink()

@@ -41,6 +41,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 @each(("values", "what"), ODD, ids=lambda case: f"{case[1]} {case[0]}"[:40])
 def test_what_is_neither_number_nor_word_is_no_class(read, values, what):
     columns = {"a": [1.5, 2.5, 3.5], "kind": values}

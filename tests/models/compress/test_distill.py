@@ -72,6 +72,7 @@ def agreement(student: nn.Module, teacher: nn.Module) -> float:
         return functional.mse_loss(student(inputs).softmax(-1), teacher(inputs).softmax(-1)).item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [0.0, 10.0])
 def test_a_student_comes_closer_to_its_teacher(tmp_path, one_thread, features: float) -> None:
     teacher = network(seed=7, width=32)
@@ -100,6 +101,7 @@ def test_places_that_are_not_scored_are_not_taught() -> None:
     assert torch.equal(step._taught(logits, answers, targets), expected)
 
 
+@pytest.mark.slow
 def test_the_uncompressed_network_teaches_the_fine_tuning_only(tmp_path, one_thread) -> None:
     step = Distill("self", weight=1.0)
     made = pipeline(tmp_path, {"other": Shaken(), "distill_self": step})

@@ -58,6 +58,7 @@ def test_how_many_steps_a_call_takes_changes_nothing(tmp_path, one_thread) -> No
     assert torch.equal(alone[0].weight, together[0].weight)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path, one_thread) -> None:
     class Stop(Exception):
         pass

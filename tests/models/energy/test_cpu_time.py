@@ -74,6 +74,7 @@ def test_all_threads_count_those_that_ended_too():
     assert len(burnt) == 3 and sum(burnt) <= took <= everything() - first + SLACK_S
 
 
+@pytest.mark.slow
 @alone
 def test_a_child_counts_while_it_lives_and_once_when_it_has_ended():
     clock, first = CpuTime(), everything()
@@ -89,6 +90,7 @@ def test_a_child_counts_while_it_lives_and_once_when_it_has_ended():
     assert everything() - first < 2 * told
 
 
+@pytest.mark.slow
 @alone
 def test_a_grandchild_counts_too():
     clock, first = CpuTime(), everything()

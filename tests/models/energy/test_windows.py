@@ -166,6 +166,7 @@ class Children(Callback):
         os.waitpid(pid, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @alone
 def test_children_of_a_training_are_in_its_cpu_seconds_once(train, tmp_path):

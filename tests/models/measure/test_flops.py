@@ -201,6 +201,7 @@ def test_number_formats_and_zeros_change_no_count(compress, length):
     assert facts == {"flops_uncounted": []}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("mlp", "image"), ("cnn", "signal"), ("mobilenet", "image"), ("resnet", "image"), ("gpt", "tokens")],

@@ -110,6 +110,7 @@ def test_no_position_sees_what_it_predicts(changes, positions):
     assert not torch.allclose(net(TOKENS)[:, 7:], net(changed)[:, 7:], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_it_learns():
     net = small(chosen=2, bias_rate=0.01, shared=1, capacity=1.5)
     optimizer = torch.optim.AdamW(net.parameters(), 1e-2, fused=True)

@@ -50,6 +50,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been_bit_for_bit(train, t
     assert all(torch.equal(value, whole[name]) for name, value in resumed.net.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"accumulate_grad_batches": 4}, {"recompute": ["blocks.*"]}])
 def test_the_bias_moves_once_in_each_step_by_the_load_of_its_batch(
     train, cold, tmp_path, monkeypatch, changes

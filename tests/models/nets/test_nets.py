@@ -117,6 +117,7 @@ def test_two_networks_train_as_one_program(model, data):
             assert torch.allclose(grads[name][place], weight.grad, atol=1e-4), name
 
 
+@pytest.mark.slow
 @each(("model", "data"), SMALL)
 def test_a_seed_fixes_the_weights(model, data):
     states = []

@@ -69,6 +69,7 @@ def test_each_usual_name_gets_what_the_data_say(said: dict[str, Any], names: str
         assert seen["it"] == value, name
 
 
+@pytest.mark.slow
 def test_columns_come_as_other_networks_take_them() -> None:
     net = build(torch.nn.Linear, {"out_features": 4}, **(SAID | {"shape": (5, 1)}))
     columns = torch.randn(3, 5, 1)

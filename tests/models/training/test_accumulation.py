@@ -91,6 +91,7 @@ def gradient(folder, name, changes, **settings):
     return torch.cat([one.flatten() for one in TOLD]), fitted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "changes"), TABLE, ids=str)
 def test_pieces_have_the_gradient_of_the_batch(tmp_path, one_thread, cold, monkeypatch, name, changes):
     whole, fitted = gradient(tmp_path / "1", name, changes)

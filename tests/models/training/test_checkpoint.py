@@ -165,6 +165,7 @@ def test_checkpoints_come_by_steps_and_the_newest_two_are_kept(train, tmp_path):
     assert KEPT == 2
 
 
+@pytest.mark.slow
 def test_checkpoints_come_by_seconds(train, clock, tmp_path):
     # Twenty steps of 0.03 s; the newest two are kept.
     own = {"net": Slow(clock), "callbacks": {"checkpoint": Checkpoint(every_seconds=0.2)}}

@@ -47,6 +47,7 @@ def test_micro_batches_give_what_the_whole_batch_gives(train, pieces):
     torch.testing.assert_close(weights(fitted.net), weights(bare(40)[0]), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_micro_batches_weigh_by_what_is_scored(train, tmp_path):
     data = blobs()
     targets = data.train.targets.clone()
@@ -122,6 +123,7 @@ def test_rows_go_to_the_loggers_at_the_optimizer_step(train, tmp_path):
     assert [float(row["val/accuracy"]) for row in rows] == [row["val/accuracy"] for row in fitted.curve]
 
 
+@pytest.mark.slow
 def test_energy_and_time_are_of_the_training(train, clock):
     fitted = train(steps=300, net=Slow(clock))
     metrics = fitted.metrics
@@ -141,6 +143,7 @@ def test_energy_and_time_are_of_the_training(train, clock):
     assert fitted.facts["sessions"] == 1
 
 
+@pytest.mark.slow
 def test_activations_are_those_of_a_micro_batch_and_fall_when_modules_are_recomputed(train, tmp_path):
     def bytes_of(name, **options):
         fitted = train(steps=2, net=deep(), folder=tmp_path / name, **options)

@@ -39,6 +39,7 @@ def test_a_plain_loss_becomes_an_objective_once() -> None:
     assert torch.equal(whole(net, data.train.inputs, data.train.targets), expected)
 
 
+@pytest.mark.slow
 def test_a_network_adds_its_own_term(train, tmp_path) -> None:
     plain = train(net=network(), folder=tmp_path / "plain").net
     torch.testing.assert_close(weights(train(net=Regular(0.0)).net), weights(plain))

@@ -92,6 +92,7 @@ def test_every_network_is_the_same_after_steps_that_recompute_what_is_inside(opt
         assert nets[0].metrics() == nets[1].metrics()
 
 
+@pytest.mark.slow
 def test_memory_falls_with_the_blocks_and_less_so_when_matrix_products_are_kept(one_thread):
     net = Transformer((1, 40), 10, width=16, depth=12)
     found = {}
@@ -169,6 +170,7 @@ def test_a_pattern_without_a_module_is_told_what_there_is():
         recompute(net, ["features"], "all").__enter__()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["nothing", "matmuls"])
 def test_a_training_ends_with_the_weights_of_the_plain_one(train, tmp_path, keep):
     plain = train(folder=tmp_path / "plain", accumulate_grad_batches=2, precision="bf16-mixed")

@@ -125,6 +125,7 @@ def test_each_optimizers_state_is_resumed(one_thread, tmp_path, name):
     assert_equal(dict(resumed.net.state_dict()), dict(whole.net.state_dict()))
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_a_checkpoint_of_the_step_it_came_at(one_thread, tmp_path):
     callbacks = {"killed": Killed(13, signal.SIGTERM), "checkpoint": Checkpoint(None, None)}
     assert in_a_process(partial(seeded, tmp_path, "trial", callbacks=callbacks)) == 143
@@ -154,6 +155,7 @@ def test_a_finished_training_is_only_loaded(one_thread, tmp_path):
     assert_equal(dict(again.net.state_dict()), dict(first.net.state_dict()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["trial/checkpoints/step_20.ckpt", "trial/checkpoints", "trial"])
 def test_a_named_checkpoint_is_resumed_into_another_folder(one_thread, tmp_path, place):
     seeded(tmp_path, "trial", budget=parts(tmp_path, 20)["budget"])
@@ -184,6 +186,7 @@ def test_a_damaged_newest_checkpoint_is_said_and_the_one_before_is_taken(one_thr
         seeded(tmp_path, "other", ckpt_path=newest)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused_in_a_sentence(one_thread, tmp_path):
     seeded(tmp_path, "trial", net=network(width=16))
     with pytest.raises(Refusal, match=r"another model \(0.bias is 16 there and 8 here\)"):
@@ -192,6 +195,7 @@ def test_a_checkpoint_of_another_model_is_refused_in_a_sentence(one_thread, tmp_
         seeded(tmp_path, "other", net=network(width=8), ckpt_path=tmp_path / "trial")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -240,6 +244,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 def test_ctrl_c_comes_out_as_ctrl_c_and_the_next_one_still_works(one_thread, tmp_path, interruptible):
     handler = signal.getsignal(signal.SIGINT)
     callbacks = {"killed": Killed(13, signal.SIGINT), "checkpoint": Checkpoint(None, every_steps=5)}
@@ -251,6 +256,7 @@ def test_ctrl_c_comes_out_as_ctrl_c_and_the_next_one_still_works(one_thread, tmp
     assert_equal(dict(resumed.net.state_dict()), dict(seeded(tmp_path, "whole").net.state_dict()))
 
 
+@pytest.mark.slow
 def test_a_training_that_has_spent_its_seconds_is_only_loaded(train):
     first = train(steps=None, seconds=0.3)
     again = train(steps=None, seconds=0.3)

@@ -59,6 +59,7 @@ def test_a_scale_that_never_fits_ends_as_diverged(scaled):
         scaled(2.0**120)
 
 
+@pytest.mark.slow
 def test_the_scaler_is_resumed_with_the_training(scaled, tmp_path):
     whole = scaled(2.0**22, folder=tmp_path / "whole", callbacks={"checkpoint": Checkpoint()})
 

@@ -84,6 +84,7 @@ def test_a_disturbed_proposal_takes_no_part_and_the_report_says_why(lab: Lab) ->
     assert not any(arm.status == "promoted" for arm in found.arms("promoted"))
 
 
+@pytest.mark.slow
 def test_a_promotion_without_an_undisturbed_control_confirms_nothing_and_says_why(lab: Lab) -> None:
     lab.neighbour = lambda job: HELD if job.config["seed"] in (1, 2, 3) else {}
     found = lab.campaign(small(lab), [Scripted(GOOD)])
@@ -101,6 +102,7 @@ def test_a_confirmation_leaves_disturbed_pairs_out(lab: Lab) -> None:
     assert seeds == {1000, 1002, 1003, 1004}
 
 
+@pytest.mark.slow
 def test_a_confirmation_in_a_busy_hour_is_open_with_the_reason(lab: Lab) -> None:
     lab.neighbour = lambda job: HELD if job.config["seed"] >= 1000 else {}
     found = lab.campaign(small(lab), [Scripted(GOOD)])

@@ -87,6 +87,7 @@ def test_arms_are_run_over_the_same_seeds_and_each_gets_its_verdict(lab: Lab) ->
     assert "python train.py -m experiment=narrow model.width=64 seed=1000,1001,1002,1003,1004" in report
 
 
+@pytest.mark.slow
 def test_typed_again_nothing_is_run_and_the_report_is_the_same(lab: Lab) -> None:
     first = run(lab)
     count = len(lab.ran)
@@ -95,6 +96,7 @@ def test_typed_again_nothing_is_run_and_the_report_is_the_same(lab: Lab) -> None
     assert [row["status"] for row in lab.store.proposals()] == ["control", "supported", "refuted"]
 
 
+@pytest.mark.slow
 def test_its_report_is_written_again_from_its_rows_alone(lab: Lab) -> None:
     """Whatever the code is by now: a digest that has changed would train all of it anew."""
     study = STUDY | {"arms": [*STUDY["arms"], "optimizer.lr=0.08"]}  # type: ignore[misc]
@@ -210,6 +212,7 @@ ENERGY = STUDY | {"claims": [{"says": "It is cheaper", "all": [{"metric": "train
 WHY = "its threads waited 2.1 s for a processor while they ran 1 s"
 
 
+@pytest.mark.slow
 def test_a_trial_that_a_neighbour_disturbed_is_run_again_and_the_replicate_is_judged(lab: Lab) -> None:
     write(lab.folder / "conf", "narrow", ENERGY)
     lab.neighbour = lambda job: (
@@ -222,6 +225,7 @@ def test_a_trial_that_a_neighbour_disturbed_is_run_again_and_the_replicate_is_ju
     assert len(lab.ran) == 18, "typed again the replicates are known"
 
 
+@pytest.mark.slow
 def test_a_recipe_on_a_machine_that_stays_busy_is_open_and_says_why(lab: Lab) -> None:
     write(lab.folder / "conf", "narrow", ENERGY)
     lab.neighbour = lambda job: {"train": WHY}

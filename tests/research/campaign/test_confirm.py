@@ -113,6 +113,7 @@ def kept(lab: Lab, arm: str, objective: Objective, **changed) -> tuple[dict, lis
     return row["facts"]["equivalent"], list(found.facts["comparisons"])
 
 
+@pytest.mark.slow
 def test_what_loses_more_than_the_margin_is_cheaper_and_not_as_good(lab: Lab) -> None:
     told, words = kept(lab, "budget.steps=20", energy(None))
     (score,) = told.values()

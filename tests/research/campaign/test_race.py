@@ -92,6 +92,7 @@ def series_of(lab: Lab, charter, source: Scripted) -> None:
     sprints(lab.open(charter), lab.run, lambda number, model: [source] if model else [])
 
 
+@pytest.mark.slow
 def test_a_search_ends_where_nothing_is_worth_its_trials_and_says_so(lab: Lab) -> None:
     rows, source = priced(lab, 0.9)
     assert len(rows) == 1 and "search.worth=0.9" in rows[0]["facts"]["ended"]

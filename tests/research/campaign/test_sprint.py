@@ -56,6 +56,7 @@ def test_timed_figures_are_confirmed_one_at_a_time_with_the_arms_interleaved(
     assert len(set(orders)) > 1, "which arm comes first is by lot"
 
 
+@pytest.mark.slow
 def test_exact_figures_may_be_confirmed_side_by_side(lab: Lab) -> None:
     smaller = Objective(metric="size/parameters", direction="min", constraints=energy().constraints)
     found = lab.campaign(lab.charter(smaller), [Scripted("model.width=64")])
@@ -90,6 +91,7 @@ def test_a_broken_bound_is_never_supported(lab: Lab) -> None:
     assert any("no proposal beat the control" in note for note in found.facts["notes"])
 
 
+@pytest.mark.slow
 def test_where_the_control_breaks_the_bound_the_claim_is_the_bound(lab: Lab) -> None:
     charter = lab.charter(energy(0.9)).model_copy(update={"fixed": ("data=digits", "budget.steps=150")})
     found = lab.campaign(charter, [Scripted("optimizer.lr=0.01")])

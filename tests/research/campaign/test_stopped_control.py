@@ -191,6 +191,7 @@ def test_without_a_bound_or_a_cost_of_training_there_is_no_ladder(lab: Lab) -> N
     assert not [line for line in lab.ran if any("budget.steps" in one for one in line)]
 
 
+@pytest.mark.slow
 def test_a_budget_that_ends_the_ladder_is_said_and_nothing_is_new(lab: Lab) -> None:
     found = lab.campaign(charter(lab), [Scripted("model.width=64")], spend=Spend(trials=20))
     assert "budget.trials" in (shortest(found)["unknown"] or "")

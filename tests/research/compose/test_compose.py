@@ -154,6 +154,7 @@ def assert_random_points_equal_hydras(folder: Path, root: str, count: int) -> No
         assert composer.resolve(overrides).config == theirs, overrides
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folder", "root"), [(GATE, "config"), (ROOT / "conf", "train")])
 def test_random_points_equal_hydras(folder: Path, root: str) -> None:
     """Two of the thousand that benchmarks/resolve.py compares."""

@@ -112,6 +112,7 @@ def test_what_is_read_means_what_hydra_reads(text: str) -> None:
     assert kinds == [type(one) for one in (theirs if ours.swept else [theirs])], "1 is not 1.0 is not True"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(overrides())
 def test_the_text_of_each_value_is_read_again_as_the_same_value(text: str) -> None:

@@ -99,6 +99,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.text(max_size=6), FINITE, max_size=4))
 def test_no_further_field_is_a_reason_to_refuse(extra: dict[str, Any]) -> None:

@@ -246,6 +246,7 @@ def test_a_gain_in_a_score_is_a_share_of_what_was_gained() -> None:
     assert gain(state.model_copy(update={"incumbent": None}), seen) == 0.0
 
 
+@pytest.mark.slow
 @given(SHARES, OUTCOMES, st.integers(0, 9))
 def test_who_is_due_has_the_next_turn_and_looking_takes_none(
     shares: dict[str, float], outcomes: list[tuple[float, float]], seed: int

@@ -34,6 +34,7 @@ def test_a_tree_without_doubt_gives_back_its_own_points() -> None:
     assert np.abs(told.mean(axis=0) - np.sqrt(points[:, 0])).max() < 0.5
 
 
+@pytest.mark.slow
 def test_trees_are_as_good_as_scikit_learns() -> None:
     from sklearn.ensemble import ExtraTreesRegressor
 

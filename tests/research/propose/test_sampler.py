@@ -62,6 +62,7 @@ def searched(proposer: Proposer, turns: int, objective: Objective, fails: int = 
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Tpe, Cmaes, GP])
 def test_it_learns_where_random_search_does_not(kind: type[Sampler], lab: Lab) -> None:
     turns, seeds = (13, 1) if kind is Gp else (24, 3)

@@ -256,6 +256,7 @@ def test_figures_of_two_meters_never_stand_side_by_side(tmp_path: Path) -> None:
     assert "confirmed-train-energy_j.svg" not in drawn
 
 
+@pytest.mark.slow
 def test_a_huge_campaign_stays_readable(tmp_path: Path) -> None:
     with opened(tmp_path) as lab:
         sprint = lab.sprint(1)

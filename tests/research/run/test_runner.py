@@ -123,6 +123,7 @@ def test_threads_are_cores_shared_by_the_jobs(folder: Path, monkeypatch: pytest.
     assert end.facts["threads"] == 2 and end.facts["omp"] == "2"
 
 
+@pytest.mark.slow
 def test_modules_of_targets_that_may_be_called_are_imported_before_the_fork(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,7 @@ def test_workers_have_as_many_threads_as_the_campaign_itself(jobs: list[Job]) ->
     assert usual.of(jobs[0], alone=False, held=False).config["launcher"]["threads"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("boot", "launcher", "said"),
     [

@@ -146,6 +146,7 @@ def test_what_cannot_be_is_not_offered(space: Space) -> None:
     assert "gpt" in text["groups"]["model"]["options"]
 
 
+@pytest.mark.slow
 def test_defaults_are_the_controls(space: Space) -> None:
     found = narrowed(space, ["data=digits", "data.batch_size=64", "budget=smoke"])
     control = space.resolve(["data=digits", "data.batch_size=64", "budget=smoke"])

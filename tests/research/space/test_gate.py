@@ -74,12 +74,14 @@ def good_mutations(draw: st.DrawFn) -> list[str]:
     return draw(st.permutations([spelt, *company.values()]))
 
 
+@pytest.mark.slow
 @ONCE
 @given(good_mutations())
 def test_accepted_overrides_stay_accepted_however_they_are_spelt(overrides: list[str]) -> None:
     assert SPACE.check(overrides) == []
 
 
+@pytest.mark.slow
 @ONCE
 @given(good_mutations())
 def test_the_points_of_what_is_accepted_are_typed_as_hydra_takes_them(overrides: list[str]) -> None:
@@ -127,6 +129,7 @@ def bad_mutations(draw: st.DrawFn) -> list[str]:
     return draw(st.permutations([dressed, *company]))
 
 
+@pytest.mark.slow
 @ONCE
 @given(bad_mutations())
 def test_rejected_overrides_stay_rejected_however_they_are_dressed(overrides: list[str]) -> None:
@@ -187,6 +190,7 @@ def test_a_number_is_taken_exactly_within_its_range(name: str, data: st.DataObje
     assert (complaints == []) == (inside or "8 GiB" in str(complaints))
 
 
+@pytest.mark.slow
 @ONCE
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=3))
 def test_the_size_of_a_sweep_is_the_product_of_its_axes(sizes: list[int]) -> None:

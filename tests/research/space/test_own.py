@@ -87,6 +87,7 @@ def test_an_option_that_only_a_person_chooses_leaves_the_rest_to_be_turned() -> 
 DATA = ["data=digits", "data=mqar", "data=mnist1d"]
 
 
+@pytest.mark.slow
 @each("data", DATA)
 @each(
     "fixed",

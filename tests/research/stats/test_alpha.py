@@ -124,6 +124,7 @@ def test_a_second_look_finds_what_the_first_one_missed() -> None:
     assert one == pytest.approx(0.363, abs=0.02) and both > 0.55
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(3, 40), min_size=1, max_size=4, unique=True), ALPHA, st.sampled_from([4, None]))
 def test_a_bound_lies_between_what_was_added_and_the_whole(given, alpha: float, looks) -> None:

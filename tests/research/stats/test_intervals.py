@@ -53,6 +53,7 @@ def test_exchanging_the_arms_mirrors_the_comparison(
     assert one.p_value == other.p_value
 
 
+@pytest.mark.slow
 @given(ARM, ARM, st.integers(-1000, 1000))
 def test_moving_both_arms_changes_nothing(
     control: dict[int, float], treatment: dict[int, float], by: int
@@ -107,6 +108,7 @@ def test_effect_size_and_p_value_are_the_paired_tests() -> None:
     )
 
 
+@pytest.mark.slow
 @given(ARM, ARM, st.floats(0, 100))
 def test_fewer_than_three_pairs_are_open(
     control: dict[int, float], treatment: dict[int, float], least: float
@@ -116,6 +118,7 @@ def test_fewer_than_three_pairs_are_open(
     assert verdict.word == "open" or verdict.comparison.n >= 3
 
 
+@pytest.mark.slow
 @given(ARM, ARM, st.floats(0, 100), st.sampled_from(["min", "max"]))
 def test_a_verdict_is_what_its_interval_says(control, treatment, least, direction) -> None:
     verdict = judge(control, treatment, metric="m", smallest_effect=least, direction=direction)

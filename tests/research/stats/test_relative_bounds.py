@@ -149,6 +149,7 @@ def with_losses(number: int, losses: np.ndarray) -> Result:
     )
 
 
+@pytest.mark.slow
 def test_a_ratio_of_scores_rests_on_the_examples_in_its_own_unit() -> None:
     """A loss that is lowered by as much on every example has a ratio that depends on the examples drawn."""
     rng, covered = np.random.default_rng(11), 0

@@ -148,6 +148,7 @@ def test_trials_of_before_have_no_digest_and_those_to_come_have(store: Store, st
     again.close()
 
 
+@pytest.mark.slow
 @given(JSONS)
 def test_a_config_has_the_same_digest_when_it_is_read_again(value: Any) -> None:
     read = Json().process_result_value(Json().process_bind_param({"a": value}, HERE), HERE)

@@ -155,6 +155,7 @@ def test_more_keys_than_a_statement_may_carry_are_looked_up(store: Store) -> Non
     assert store.known([*some, *(KEY._replace(signature=f"x{i}") for i in range(40_000))]).keys() == set(some)
 
 
+@pytest.mark.slow
 def test_many_threads_claim_each_trial_once(store: Store) -> None:
     wanted = keys(30)
 

@@ -28,6 +28,7 @@ def keyless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vocabulary, "narrowed", lambda space, fixed: deepcopy(offered(tuple(fixed))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

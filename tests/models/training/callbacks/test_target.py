@@ -68,6 +68,7 @@ def test_it_ends_where_the_whole_training_first_kept_it_with_the_weights_of_that
     assert "notes" not in ended.facts
 
 
+@pytest.mark.slow
 def test_one_that_is_never_kept_trains_to_the_end_and_says_how_close_it_came(train, tmp_path):
     whole = train(folder=tmp_path / "a")
     missed = train(target="val/loss <= 0.00001", folder=tmp_path / "b")
@@ -90,6 +91,7 @@ def seeded(tmp_path, folder, **changes):
     return fit(**parts(tmp_path, 40, folder=tmp_path / folder, **given))
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_at_the_same_step_with_the_same_weights(one_thread, tmp_path):
     whole = seeded(tmp_path, "whole")
     assert 8 < whole.steps < 40
@@ -108,6 +110,7 @@ def test_what_had_ended_at_its_target_is_not_trained_on(one_thread, tmp_path):
     assert weights(again.net).equal(weights(ended.net))
 
 
+@pytest.mark.slow
 def test_a_curve_without_a_set_distance_is_finer_where_it_ends_the_training(train, tmp_path):
     ended = train(200, target=0.6, folder=tmp_path / "a")
     steps = [row["step"] for row in train(200, folder=tmp_path / "b").curve]
