@@ -205,7 +205,7 @@ def _half(told: Summary, metric: str) -> str:
     if told.half_width is None:
         return ""
     if is_ratio(metric) and told.mean:
-        return f" ± {100 * told.half_width / abs(told.mean):.2g} %"
+        return f" ± {float(f'{100 * told.half_width / abs(told.mean):.2g}'):g} %"
     return f" ± {told.half_width:.2g}"
 
 

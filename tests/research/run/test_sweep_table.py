@@ -35,6 +35,8 @@ def test_a_row_has_the_t_interval_over_seeds() -> None:
     half = 4.302653 * 0.02 / math.sqrt(3)  # t of 0.975 with two degrees of freedom
     assert (n, score) == ("3", f"0.9200 ± {half:.2g}")
     assert test == "-" and joules == f"3 J ± {100 * 4.302653 / math.sqrt(3) / 3:.2g} %"
+    _, ((*_, wide, _),) = rows(arms([outcome("adam", seed, 0.9) for seed in range(2)]), "val/accuracy")
+    assert wide.endswith(" ± 250 %"), "12.7 times half a joule of 2.5"
 
 
 def test_failed_trials_are_counted_and_not_averaged() -> None:
