@@ -6,7 +6,7 @@ control from then on, so that costs are compared among configurations that do wh
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from refusal import Refusal
 from research.campaign.bench import Arm, Bench
@@ -25,6 +25,8 @@ from research.metrics import (
     shown,
     twin,
 )
+from research.stats.alpha import rate
+from research.stats.power import detectable
 from research.store.store import Store
 from research.types import Constraint, Objective, Proposal, Record
 
@@ -42,6 +44,25 @@ class Baseline(Record):
     def confirmed(self) -> bool:
         """Whether it is known to keep every bound of the goal."""
         return self.sprint is not None
+
+
+@final
+class Room(NamedTuple):
+    """What decides how far inside a bound a share must be screened for fresh seeds to settle it."""
+
+    examples: float
+    """of one draw: of a split, where each seed draws its own; one, where all are tested on one set"""
+    seen: int
+    """draws that all contenders are chosen by: what is easy about those is no merit of any"""
+    looks: tuple[tuple[int, float], ...]
+    """draws that confirm, splits or the examples of the one set, and the one-sided p-value of each look"""
+
+    def inside(self, share: float) -> float:
+        """The room of a bound on a share, from which on one of its looks settles it in four of five cases."""
+        if not self.examples or not self.seen or not 0 < share < 1:
+            return 0.0
+        spread = math.sqrt(share * (1 - share) / self.examples)
+        return min(detectable(fresh, spread, tail, self.seen) for fresh, tail in self.looks)
 
 
 def baseline(store: Store, earlier: Sequence[Mapping[str, Any]], metric: str) -> Baseline:
@@ -90,20 +111,20 @@ def wanted_of(
     busy = bench.held(control, charter.screen.seeds)
     if busy:
         raise Refusal(f"{busy[:1].upper()}{busy[1:]}; sizes and scores can be asked for meanwhile.")
-    results = list(bench.results(control, charter.screen.seeds).values())
-    examples = min(float(result.facts.get("scored", 0)) for result in results)
-    unsettled = missed(bench.store.insights(sprint_id=row["id"]) for row in earlier)
+    insights = [bench.store.insights(sprint_id=row["id"]) for row in earlier]
+    unsettled, room = missed(insights), _room(charter, bench, control, sum(map(len, insights)))
     asked, means = screening_objective(charter.goal.objective), bench.means(control, charter.screen.seeds)
     for metric in asked.metrics:
         if metric not in means:
             others = f"name another metric, for example {', '.join(sorted(means))}"
             raise Refusal(f"A trial here does not measure {metric}: {others}.")
-    wanted = tightened(asked, examples, unsettled, means)
+    wanted = tightened(asked, room, unsettled, means)
     broken = [bound for bound in asked.constraints if shortfall(bound, means[bound.metric]) > 0]
     notes += [f"the control breaks {shown(one)}: {quantity(one.metric, means[one.metric])}" for one in broken]
     tight = [shown(bound) for bound in wanted.constraints if is_validation(bound.metric)]
     if tight:
-        notes.append(f"screened with {' and '.join(tight)}, because two splits differ by chance")
+        why = "because splits differ by chance and fresh ones must settle it"
+        notes.append(f"screened with {' and '.join(tight)}, {why}")
     if unsettled:
         named = " and ".join(sorted(unsettled))
         notes.append(f"screened with a tighter bound on {named}, which no sprint before could settle")
@@ -128,14 +149,14 @@ def rebased(
 
 def tightened(
     objective: Objective,
-    examples: float,
+    room: Room,
     unsettled: Mapping[str, float] | None = None,
     control: Mapping[str, float] | None = None,
 ) -> Objective:
-    """The screening objective as figures, with bounds on shares one standard error tighter.
+    """The screening objective as figures, with bounds on shares tighter by the `room` that each needs.
 
-    A search that goes to the bound of the validation split misses it on the test split, for the two means
-    differ by chance, by about sqrt(p (1 - p) / n) for a share p of n examples. What sprints before could not
+    A search goes to the bound. What just keeps it on the validation split misses it on every second test
+    split, and what keeps it there by little is settled by no few of them. What sprints before could not
     settle is tightened by what was missing too: `unsettled`, by the metric of the test split. A bound
     relative to the control becomes a figure by the `control`'s own; both arms meet the same examples, so
     chance tightens it by half of a margin at most.
@@ -148,12 +169,26 @@ def tightened(
             return _at(bound, own - more)
         if known is None or known.unit != "share":
             return _at(bound, own + more)
-        margin = math.sqrt(max(0.0, own * (1 - own)) / examples) if examples > 0 else 0.0
+        margin, most = room.inside(own), max(own, (1 + own) / 2)
         far = 1.0 if bound.of_control is None else (control or {}).get(bound.metric, own)
         near = min(margin, (far - own) / 2) if far > own else margin
-        return _at(bound, min(own + near + more, max(own, (1 + own) / 2)))
+        return _at(bound, round(min(own + near + more, most), 5))
 
     return objective.model_copy(update={"constraints": tuple(map(tight, objective.constraints))})
+
+
+def _room(charter: Charter, bench: Bench, control: Arm, judged: int) -> Room:
+    """The room in a campaign that has judged so many contenders before."""
+    screen, confirm = charter.screen.seeds, charter.confirm
+    examples = min(result.facts.get("scored", 0) for result in bench.results(control, screen).values())
+    counts, own = (
+        [confirm.seeds * (look + 1) for look in range(confirm.looks)],
+        rate(charter.alpha, judged + 1),
+    )
+    tails = [own.at(counts[:look], confirm.looks).tails[0] for look in range(1, confirm.looks + 1)]
+    if bench.typed.split(control.overrides):
+        return Room(examples, 1, tuple(zip(counts, tails, strict=True)))
+    return Room(1.0, int(examples), tuple((int(examples), tail) for tail in tails))
 
 
 def _at(bound: Constraint, limit: float) -> Constraint:

@@ -39,19 +39,24 @@ class Powered(Record):
     """the smallest effect of which n pairs say in 80 % of cases that it is beyond the smallest of interest"""
 
 
-def power(n: int, effect: float, sd: float, alpha: float) -> float:
+def power(n: int, effect: float, sd: float, alpha: float, seen: float = math.inf) -> float:
     """The chance that n pairs support an improvement of size `effect` >= 0 whose differences spread by `sd`.
 
     The test is one-sided at `alpha`, as `research.stats.decide` has it, so an effect of 0 has a power of
     alpha. Where the judge wants more than a smallest effect, `effect` is what the truth has beyond that.
     Noncentral t with n - 1 degrees and noncentrality effect * sqrt(n) / sd (Johnson and Kotz 1970).
+
+    Where the truth is not known and `effect` is the mean of `seen` other pairs, it is the chance beforehand,
+    without a prior: the mean of n fresh pairs spreads by sd * sqrt(1 / n + 1 / seen) about it (assurance:
+    O'Hagan, Stevens and Campbell 2005, Pharmaceutical Statistics 4).
     """
     _check(effect, sd, alpha)
     if n < ENOUGH:
         return 0.0
     if sd == 0:
         return 1.0 if effect > 0 else alpha
-    return _beyond(critical(alpha, n - 1), n - 1, effect * math.sqrt(n) / sd)
+    wider = math.sqrt(1 + n / seen)
+    return _beyond(critical(alpha, n - 1) / wider, n - 1, effect * math.sqrt(n) / sd / wider)
 
 
 def needed(effect: float, sd: float, alpha: float) -> int | None:
@@ -61,19 +66,22 @@ def needed(effect: float, sd: float, alpha: float) -> int | None:
     return counts[found] if found < len(counts) else None
 
 
-def detectable(n: int, sd: float, alpha: float) -> float:
-    """The smallest effect that n pairs find with a power of 80 %; infinite below three pairs."""
+def detectable(n: int, sd: float, alpha: float, seen: float = math.inf) -> float:
+    """The smallest effect that n pairs find with a power of 80 %; infinite below three pairs.
+
+    With `seen`, the smallest mean of so many other pairs.
+    """
     _check(0.0, sd, alpha)
     if n < ENOUGH:
         return math.inf
     if alpha >= USUAL or sd == 0:
         return 0.0
     low, high = 0.0, sd  # scipy's nctdtrinc never returns at 3 pairs and alpha = 1e-11
-    while power(n, high, sd, alpha) < USUAL:
+    while power(n, high, sd, alpha, seen) < USUAL:
         low, high = high, 2 * high
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if power(n, middle, sd, alpha) < USUAL else (low, middle)
+        low, high = (middle, high) if power(n, middle, sd, alpha, seen) < USUAL else (low, middle)
     return high
 
 

@@ -91,6 +91,8 @@ class Lab:
         self.completed: list[tuple[str, ...]] = []
         self.spared: dict[int, dict[str, float]] = {}
         """what a look has left unmeasured"""
+        self.scored = 3_780
+        """examples of the one test set"""
         self.interrupt_after: int | None = None
         self.neighbour: Callable[[Job], dict[str, str]] = lambda job: {}
         """what somebody else on the machine disturbs of a trial: window -> reason"""
@@ -124,7 +126,7 @@ class Lab:
             self.store.fail(got, str(error), getattr(error, "facts", None))
             return Outcome(job, "failed", str(error), wall_s=1.0)
         held = self.neighbour(job)
-        facts = {"energy_method": "estimated", "scored": 360} | ({"disturbed": held} if held else {})
+        facts = {"energy_method": "estimated", "scored": self.scored} | ({"disturbed": held} if held else {})
         if job.config.get("unmeasured"):
             own = {key: metrics.pop(key) for key in list(metrics) if key.startswith("infer/")}
             self.spared[got.trial_id], facts["unmeasured"] = own, job.config["unmeasured"]

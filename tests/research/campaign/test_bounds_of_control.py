@@ -1,6 +1,5 @@
 """A bound relative to the control: a figure for the search, non-inferiority by pairs for the confirmation."""
 
-import math
 import random
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from campaign_lab import Lab, Scripted, energy, learning, opened
 from refusal import Refusal
 from research.campaign.charter import Confirm, with_margins
 from research.campaign.confirmation import claim
-from research.campaign.control import rebased, tightened
+from research.campaign.control import Room, rebased, tightened
 from research.goal.goal import Goal
 from research.metrics import screening_objective
 from research.report import analysis
@@ -25,31 +24,36 @@ def cheaper(*bounds: Constraint) -> Objective:
     return Objective(metric="train/energy_j", direction="min", constraints=bounds)
 
 
+def splits(examples: float) -> Room:
+    """Of ten fresh splits of so many examples, chosen by one."""
+    return Room(examples, 1, ((5, 0.02), (10, 0.01)))
+
+
 NEAR = relative("test/accuracy", ">=", -0.02)
 
 
 def test_a_search_holds_it_to_the_controls_own_figure_and_takes_half_of_the_margin_at_most() -> None:
     control = {"val/accuracy": 0.95, "train/seconds": 10.0}
     asked = screening_objective(cheaper(NEAR, relative("train/seconds", "<=", 1.1, "ratio")))
-    near, quick = tightened(asked, 1e6, None, control).constraints
-    assert near.bound == pytest.approx(0.93 + math.sqrt(0.93 * 0.07 / 1e6)) and near.of_control is None
+    near, quick = tightened(asked, splits(1e6), None, control).constraints
+    assert near.bound == pytest.approx(0.93 + splits(1e6).inside(0.93), abs=5e-5) and near.of_control is None
     assert quick.bound == pytest.approx(11.0)
-    assert tightened(asked, 100, None, control).constraints[0].bound == pytest.approx(0.94)
+    assert tightened(asked, splits(100), None, control).constraints[0].bound == pytest.approx(0.94)
     missing = {"test/accuracy": 0.004, "train/seconds": 0.5}
-    told = tightened(asked, 1e12, missing, control).constraints
+    told = tightened(asked, splits(1e12), missing, control).constraints
     assert [one.bound for one in told] == pytest.approx([0.934, 10.5])
-    unsettled = tightened(asked, 100, {"test/accuracy": 0.015}, control).constraints[0].bound
+    unsettled = tightened(asked, splits(100), {"test/accuracy": 0.015}, control).constraints[0].bound
     assert unsettled == pytest.approx(0.955), "what was missing is asked for in whole, beyond the control"
     more = screening_objective(cheaper(relative("test/accuracy", ">=", 0.02)))
-    assert tightened(more, 100, None, {"val/accuracy": 0.8}).constraints[0].bound == pytest.approx(
-        0.82 + math.sqrt(0.82 * 0.18 / 100)
+    assert tightened(more, splits(1e4), None, {"val/accuracy": 0.8}).constraints[0].bound == pytest.approx(
+        0.82 + splits(1e4).inside(0.82), abs=5e-5
     )
 
 
 def test_over_other_seeds_it_moves_with_the_control_and_a_plain_bound_stays() -> None:
     quick, floor = relative("train/seconds", "<=", 1.1, "ratio"), energy(0.9).constraints[0]
     asked = screening_objective(cheaper(NEAR, quick, floor))
-    wanted = tightened(asked, 0, None, {"val/accuracy": 0.95, "train/seconds": 10.0})
+    wanted = tightened(asked, splits(0), None, {"val/accuracy": 0.95, "train/seconds": 10.0})
     before, now = {"val/accuracy": 0.95, "train/seconds": 10.0}, {"val/accuracy": 0.94, "train/seconds": 12.0}
     told = rebased(wanted, asked, before, now).constraints
     assert [one.bound for one in told] == pytest.approx([0.92, 13.2, 0.9])
@@ -102,7 +106,7 @@ def test_a_campaign_confirms_it_by_pairs(lab: Lab) -> None:
     assert found.facts["shortest"]["steps"], "the control is stopped at a bound that is relative to it, too"
     screened = next(note for note in found.notes() if note.startswith("screened with val/accuracy >= 0."))
     control = found.arms("screened")[0].means["val/accuracy"]
-    assert float(screened.split(">= ")[1].split(",")[0]) == pytest.approx(control - 0.01, abs=1e-5)
+    assert float(screened.split(">= ")[1].split(",")[0]) == pytest.approx(control - 0.01, abs=6e-6)
     lost = next(arm for arm in found.arms("screened") if arm.overrides == ("budget.steps=20",))
     assert lost.status == "promoted", "over the promotion's seeds it misses the bound, so nothing confirms it"
     told = analysis.text(found)
