@@ -15,7 +15,7 @@ from research.run.lines import rows as told_of
 from research.run.runner import Job, Outcome
 from research.run.sweep_table import arms
 from research.store.store import Store
-from research.tasks.research import Researched
+from research.tasks.research import Figures, Researched
 from research.types import Trial
 
 if TYPE_CHECKING:
@@ -119,11 +119,17 @@ class CampaignView:
         head = in_html(f"campaign {found.campaign}", [], [*lines, ["report", str(found.report)]])
         keys = [key for key in _SHOWN if any(key in one.means for one in found.figures)]
         texts = [
-            [arm.arm, arm.stage, str(arm.n)]
-            + [quantity(key, arm.means[key]) if key in arm.means else "-" for key in keys]
-            for arm in found.figures
+            [arm.arm, arm.stage, str(arm.n)] + [_mean(arm, key) for key in keys] for arm in found.figures
         ]
-        return head + in_html("means over seeds", ["arm", "stage", "n", *keys], texts)
+        methods = sorted({arm.energy_method for arm in found.figures if arm.energy_method})
+        how = f"joules: {' / '.join(methods)}" if methods else ""
+        return head + in_html("means over seeds", ["arm", "stage", "n", *keys], texts, how)
+
+
+def _mean(arm: Figures, key: str) -> str:
+    """A mean, and of how many seeds it is where others were disturbed."""
+    few = f" (n = {arm.fewer[key]})" if key in arm.fewer else ""
+    return f"{quantity(key, arm.means[key])}{few}" if key in arm.means else "-"
 
 
 def views(store: Store, outcomes: Iterable[Outcome]) -> tuple[TrialView, ...]:

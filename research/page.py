@@ -93,6 +93,11 @@ def _escaped(text: str) -> str:
     return html.escape(shown(text))
 
 
+def counted(number: int, what: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def exact(number: float) -> str:
     """A number that somebody typed, with all of its digits: six would tell another bound than was judged."""
     short = f"{number:g}"

@@ -94,7 +94,9 @@ def _announce(name: str, count: int, at_a_time: int | None) -> None:
     how = f"{at_a_time} at a time"
     if at_a_time is None:
         how = "nobody knows how many at a time: set meter.concurrent to that, by which joules are shared"
-    print(f"{count} trials through {name}, {how}; they are told when all have ended", flush=True)
+    from research.page import counted
+
+    print(f"{counted(count, 'trial')} through {name}, {how}; told when all have ended", flush=True)
 
 
 def _outcome(job: "Job", ended: JobReturn) -> "Outcome":

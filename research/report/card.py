@@ -105,11 +105,12 @@ class Card(NamedTuple):
         where = f"{energy.get('grid_source', 'unknown')}, {energy.get('grid_g_per_kwh', '?')} gCO2e/kWh"
         method = self.result.facts.get("energy_method") or "estimated"
         weights = (self.trial.config.get("model") or {}).get("weights")
+        held = "; others disturbed it" if disturbed("train/co2_kg", self.result) else ""
         begun = bool(self.trial.config.get("ckpt_path") or weights)
         return {
             "co2_eq_emissions": {
                 "emissions": float(f"{1000 * carbon:.4g}"),  # grams
-                "source": f"joulelab, training alone; joules {method}",
+                "source": f"joulelab, training alone; joules {method}{held}",
                 "training_type": "fine-tuning" if begun else "pre-training",
                 "geographical_location": where,
                 "hardware_used": self.trial.key.hardware,

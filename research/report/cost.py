@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from research.metrics import quantity, scale
+from research.page import counted
 from research.report.findings import STAGES, Findings, Row, ids, number_of
 from research.report.markdown import plain
 from research.report.pictures import score_among
@@ -84,9 +85,9 @@ def cost(found: Findings) -> list[str]:
     """The lines of the section."""
     spent = used(found)
     how = method_words(method(found.arms("screened")))
-    joules = quantity("train/energy_j", spent.joules)
+    trials, joules = counted(spent.trials, "trial"), quantity("train/energy_j", spent.joules)
     return [
-        f"- {spent.trials} trials trained to their end, {spent.stopped} stopped early, "
+        f"- {trials} trained to {_its(spent.trials)} end, {spent.stopped} stopped early, "
         f"{spent.failed} failed, {spent.known} known from before",
         f"- {joules} for the training of all its trials, attempts that were killed among them ({how}; what "
         "their evaluation and the lab's own processes took is not in it)",
@@ -116,15 +117,15 @@ def model(spent: Cost) -> list[str]:
     if not spent.calls:
         return []
     dollars = "an unknown price" if spent.dollars is None else f"${spent.dollars:.4f}"
-    calls = "1 call" if spent.calls == 1 else f"{spent.calls} calls"
-    told = f"{calls} of the language model, {spent.tokens} tokens, {dollars}"
+    tokens = counted(spent.tokens, "token")
+    told = f"{counted(spent.calls, 'call')} of the language model, {tokens}, {dollars}"
     return [f"- {told}; {model_joules(spent)}"]
 
 
 def model_joules(spent: Cost) -> str:
     """The model's joules: always an estimate, and unknown rather than none where nobody knows."""
     known = spent.calls - spent.model_unknown
-    calls = "1 call" if known == 1 else f"{known} calls"
+    calls = counted(known, "call")
     if not known:
         return "its joules are unknown, so they are in no sum"
     each = quantity("train/energy_j", spent.model_joules)
@@ -148,15 +149,20 @@ def _saved(found: Findings, how: str) -> list[str]:
     stopped, joules = found.total("pruned", "trials"), found.total("pruned", "joules_saved")
     if stopped is not None and joules is not None:
         saved = quantity("train/energy_j", joules)
-        trials = "1 trial" if stopped == 1 else f"{stopped:.0f} trials"
+        trials = counted(round(stopped), "trial")
         which = "what was left of each that was not trained to its end"
         lines.append(f"- early stopping ended {trials} and saved {saved} ({how}; {which})")
         lines += _audited(found) if stopped else []
     refused, false = found.total("predicted", "refused"), found.total("predicted", "false")
     if refused:
         checked = "none of them was run to see" if false is None else f"{false:.0f} of them would have run"
-        lines.append(f"- {refused:.0f} proposals were refused because their failure was predicted; {checked}")
+        were = f"{counted(round(refused), 'proposal')} {'was' if refused == 1 else 'were'} refused"
+        lines.append(f"- {were} because {_its(refused)} failure was predicted; {checked}")
     return lines
+
+
+def _its(count: float) -> str:
+    return "its" if count == 1 else "their"
 
 
 def _audited(found: Findings) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import final
 
 from research.metrics import is_energy, quantity
-from research.page import put
+from research.page import counted, put
 from research.report import cost, pictures
 from research.report.answer import SAID
 from research.report.arms import ArmNames, arms_table
@@ -158,7 +158,7 @@ def _cost(found: StudyReport, lost: float) -> list[str]:
     trials = [trial for arm in found.arms for trial in arm.rows]
     seconds = sum(trial.finished - trial.started for trial in trials if trial.finished is not None)
     having = sum("train/energy_j" in result.metrics for arm in found.arms for result in arm.results)
-    lines = [f"- {len(trials)} trials, {seconds:.1f} s one after another"]
+    lines = [f"- {counted(len(trials), 'trial')}, {seconds:.1f} s one after another"]
     if having:
         spent = quantity("train/energy_j", joules(found.arms))
         lines.append(f"- {spent} for the training of {having} of them ({method_words(method(found.arms))})")

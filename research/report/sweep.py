@@ -7,7 +7,7 @@ from pathlib import Path
 from refusal import Refusal
 from research.compose.override import override
 from research.metrics import described, quantity, twin, words
-from research.page import put
+from research.page import counted, put
 from research.report import cost, pictures
 from research.report.answer import repeat
 from research.report.arms import ArmNames, Read, arms_table
@@ -211,7 +211,7 @@ def _cost(arms: Sequence[Arm], trials: Sequence[Trial]) -> list[str]:
     seconds = sum(trial.finished - trial.started for trial in trials if trial.finished is not None)
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     spent = quantity("train/energy_j", joules(arms))
-    lines = [f"- {len(trials)} trials ({told}), {seconds:.1f} s one after another"]
+    lines = [f"- {counted(len(trials), 'trial')} ({told}), {seconds:.1f} s one after another"]
     if any(arm.of("train/energy_j").n for arm in arms):
         lines.append(f"- {spent} for the training of those that are done ({method_words(method(arms))})")
     return lines

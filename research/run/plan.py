@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, final
 
 from research.metrics import quantity
-from research.page import written
+from research.page import counted, written
 from research.run import lookup, machine
 from research.run.checks import check
 from research.run.runner import Job
@@ -51,10 +51,10 @@ class Predictor:
         arm = _arm(config)
         same = [pair for pair in here if _arm(pair[0].config) == arm]
         if same:
-            return _mean(same, f"{len(same)} done of this arm")
+            return _mean(same, "of this arm")
         near = [pair for pair in here if all(_part(pair[0].config, g) == _part(config, g) for g in _NEAR)]
         if near:
-            return _mean(near, f"{len(near)} done with the same {', '.join(_NEAR)}")
+            return _mean(near, f"with the same {', '.join(_NEAR)}")
         return Prediction(None, None, None, "unknown: no trial like it is done")
 
 
@@ -96,7 +96,7 @@ def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) 
 def total(to_run: Sequence[Prediction], count: int, width: int, same: int = 0) -> str:
     """The last line of a plan: `9 trials: 3 known, 6 to run, 2 at a time: about 12.3 s, 81 J [estimated]`."""
     twice = f", {same} the same as another" if same else ""
-    said = f"{count} trials: {count - len(to_run) - same} known{twice}, {len(to_run)} to run"
+    said = f"{counted(count, 'trial')}: {count - len(to_run) - same} known{twice}, {len(to_run)} to run"
     if to_run:
         seconds, joules = ([getattr(one, name) for one in to_run] for name in ("seconds", "joules"))
         methods = sorted({str(one.method) for one in to_run if one.joules is not None})
@@ -125,9 +125,10 @@ def _line(expected: Prediction) -> str:
     return f"about {quantity('train/seconds', expected.seconds)}, {joules} (mean of {expected.how})"
 
 
-def _mean(pairs: Sequence[tuple[Trial, Result]], how: str) -> Prediction:
+def _mean(pairs: Sequence[tuple[Trial, Result]], like: str) -> Prediction:
     # A trial that was held up tells what a neighbour costs; where all were, that is better than nothing.
-    calm = [pair for pair in pairs if not disturbed("train/seconds", pair[1])] or pairs
+    undisturbed = [pair for pair in pairs if not disturbed("train/seconds", pair[1])]
+    calm = undisturbed or pairs
     seconds = [trial.finished - trial.started for trial, _ in calm if trial.finished is not None]
     told = [result for _, result in calm if math.isfinite(sound(result).get("train/energy_j", math.nan))]
     comparable = len({instrument(result) for result in told}) == 1
@@ -135,5 +136,5 @@ def _mean(pairs: Sequence[tuple[Trial, Result]], how: str) -> Prediction:
         fmean(seconds) if seconds else None,
         fmean(result.metrics["train/energy_j"] for result in told) if comparable else None,
         str(energy_method(told[0])) if comparable else None,
-        how,
+        f"{len(calm)} done {like}" + ("" if undisturbed else ", all disturbed"),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from research.compose.override import values_of
-from research.page import written
+from research.page import counted, written
 from research.run import engines, given, lookup, sweep_table
 from research.run.checks import check
 from research.run.lines import Progress
@@ -110,7 +110,7 @@ def overhead(told: Sequence[Outcome], cpu_s: float) -> list[str]:
         return []
     return [
         f"orchestration overhead {cpu_s / stepped:.2f}: {cpu_s:.1f} CPU s in all for {stepped:.2f} CPU s of "
-        f"training steps ({len(done)} trials, steps {stepped / cpu_s:.0%} of it; the rest "
+        f"training steps ({counted(len(done), 'trial')}, steps {stepped / cpu_s:.0%} of it; the rest "
         "starts, validates and measures them, and weighs less in longer trainings)",
         *peak_line(told),
     ]

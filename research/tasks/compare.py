@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.metrics import METRICS, VALIDATION, Metric, described, is_exact, is_timed, quantity
+from research.page import counted
 from research.run.lookup import retold
 from research.space.identity import data_alone
 from research.stats.alpha import even
@@ -85,7 +86,7 @@ class Compared(Answer):
         lines = table(("metric", "a", "b", "b - a", "n", "b is", "why"), cells)
         lines += ["", *(f"[{at}] {why}" for at, why in enumerate(reasons, 1))] if reasons else []
         few = (
-            f"{len(self.seeds)} shared seeds: {ENOUGH} are needed to decide. "
+            f"{counted(len(self.seeds), 'shared seed')}: {ENOUGH} are needed to decide. "
             if len(self.seeds) < ENOUGH
             else ""
         )

@@ -17,6 +17,7 @@ from construct import trust
 from redact import redact
 from refusal import Refusal
 from research.campaign.campaign import Campaign
+from research.page import counted
 from research.stats.comparable import how_taken
 from research.tasks.answer import Answer
 from research.tasks.listing import STATUSES
@@ -38,7 +39,8 @@ class Exported(Answer):
 
     def text(self) -> str:
         """One line."""
-        return f"{self.trials} trials, {self.columns} columns, {self.bytes} bytes in {self.path}"
+        size = f"{self.columns} columns, {self.bytes} bytes"
+        return f"{counted(self.trials, 'trial')}, {size} in {self.path}"
 
 
 def export(

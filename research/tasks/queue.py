@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 from refusal import Refusal
 from research.campaign.campaign import Campaign
 from research.campaign.steering import FILE, Steerable, Steering, add
+from research.page import counted
 from research.store import leases, queries
 from research.store.states import OPEN
 from research.tasks.answer import Answer, Reference, absent, reference, table
@@ -189,7 +190,7 @@ def _first(store: "Store", given: str, priority: int) -> str:
     count = store.prioritise(ids, priority)
     if not count:
         raise Refusal(f"{given} does not wait: there is nothing to take first.")
-    return f"{count} trials have priority {priority}"
+    return f"{counted(count, 'trial')} now of priority {priority}"
 
 
 @final

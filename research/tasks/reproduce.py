@@ -85,7 +85,7 @@ def reproduce(campaign: Campaign, id: int | str | None) -> Reproduced:
         refuse_untrusted(trial.config)
     replicates = _again(campaign, trials)
     pairs = [(trial, replicates[trial.id]) for trial in trials]
-    checks = [check for first, again in pairs for check in _checks(store, first, again, len(trials))]
+    checks = _checks(store, pairs)
     words = {check.word for check in checks}
     return Reproduced(
         of=str(wanted),
@@ -123,22 +123,26 @@ def _threads(result: Result) -> int | None:
     return int(given) if isinstance(given, int | float) else None
 
 
-def _checks(store: "Store", trial: Trial, again: Trial, count: int) -> list[Check]:
-    earlier = [one.id for one in siblings(store, trial) if one.id != again.id]
-    results = store.results([trial.id, again.id, *earlier])
-    before, after = results[trial.id].metrics, results[again.id].metrics
-    shared = [key for key in (*METRICS, *VALIDATION) if key in before and key in after]
-    alpha = _ALPHA / count / max(1, sum(not _is_exact(key) for key in shared))
-    repeats = [results[number].metrics for number in earlier if number in results]
-    return [_check(key, trial, again, results, repeats, alpha) for key in shared]
+def _checks(store: "Store", pairs: Sequence[tuple[Trial, Trial]]) -> list[Check]:
+    new = {again.id for _, again in pairs}  # none of them is earlier than another
+    checks: list[Check] = []
+    for trial, again in pairs:
+        earlier = [one for one in siblings(store, trial) if one.id not in new]
+        results = store.results([trial.id, again.id, *(one.id for one in earlier)])
+        before, after = results[trial.id].metrics, results[again.id].metrics
+        shared = [key for key in (*METRICS, *VALIDATION) if key in before and key in after]
+        alpha = _ALPHA / len(pairs) / max(1, sum(not _is_exact(key) for key in shared))
+        repeats = [one for one in earlier if one.id in results]
+        checks += [_check(key, trial, again, results, repeats, alpha) for key in shared]
+    return checks
 
 
 def _check(
     metric: str,
     trial: Trial,
     again: Trial,
-    results: dict[int, Result],
-    repeats: Sequence[Mapping[str, float]],
+    results: Mapping[int, Result],
+    earlier: Sequence[Trial],
     alpha: float,
 ) -> Check:
     before, after = results[trial.id].metrics[metric], results[again.id].metrics[metric]
@@ -148,7 +152,9 @@ def _check(
     complaint = comparable(metric, [trial, again], results)
     if complaint:
         return Check(**told, word="open", reason=complaint)
-    values = [figures[metric] for figures in repeats if metric in figures]
+    having = [one for one in earlier if metric in results[one.id].metrics]
+    alike = [one for one in having if comparable(metric, [one, again], results) is None]
+    values = [results[one.id].metrics[metric] for one in alike]
     return Check(**told, **_predicted(values, after, alpha))
 
 

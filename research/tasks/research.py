@@ -14,6 +14,7 @@ from research.compose.override import keys_of
 from research.goal.saying import recalled, sentence
 from research.metrics import quantity
 from research.report.findings import Findings
+from research.stats.arms import method
 from research.stats.effects import Gain
 from research.tasks.answer import Answer, pairs
 from research.tasks.line import stoppable
@@ -55,12 +56,16 @@ class InsightLine(Record):
 
 @final
 class Figures(Record):
-    """Means of one arm over the seeds of its last stage."""
+    """Means of one arm over the seeds of its last stage, those left out that others disturbed."""
 
     arm: str
     stage: str
     n: int
     means: dict[str, float]
+    fewer: dict[str, int] = {}
+    """of means that not every seed is in: of how many they are"""
+    energy_method: str | None = None
+    """how its joules were taken"""
 
 
 @final
@@ -167,6 +172,8 @@ def _figures(store: "Store", sprint_id: int) -> list[Figures]:
             stage=stage,
             n=len(arm.results),
             means={key: value for key, value in arm.means.items() if math.isfinite(value)},
+            fewer={key: n for key in arm.means if 0 < (n := arm.of(key).n) < len(arm.results)},
+            energy_method=method([arm]),
         )
         for arm in findings.arms(stage)
     ]

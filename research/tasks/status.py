@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 from research.campaign.campaign import Campaign
+from research.page import counted
 from research.tasks.answer import Answer, pairs, short, table
 from research.tasks.show import asked_of
 from research.types import Record
@@ -90,8 +91,10 @@ class Status(Answer):
     def _spent(self) -> str:
         if self.spent is None:
             return ""
-        dollars = "" if not self.spent.dollars else f", ${self.spent.dollars:.4f}"
-        return f"{self.spent.trials} trials, {self.spent.joules:.4g} J{dollars} by {self.spent.campaign}"
+        known = f", ${self.spent.dollars:.4f}" if self.spent.dollars else ""
+        dollars = ", unknown dollars" if self.spent.dollars is None else known
+        trials, joules = counted(self.spent.trials, "trial"), f"{self.spent.joules:.4g} J"
+        return f"{trials}, {joules}{dollars} by {self.spent.campaign}"
 
     def _sprints(self) -> list[str]:
         rows = [

@@ -4,19 +4,21 @@ They are chosen by validation, seeds of one configuration together, and told by 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 from refusal import Refusal
 from research.campaign.campaign import Campaign
-from research.metrics import METRICS, is_score, is_timed, quantity, screening_objective
+from research.metrics import METRICS, is_energy, is_score, is_timed, quantity, screening_objective
+from research.page import counted
 from research.report.card import option
 from research.space.identity import data_alone
-from research.stats.comparable import sound
+from research.stats.arms import Arm, complaint, method
 from research.stats.draws import configuration, has_own_split
+from research.store.queries import first_of_each_seed
 from research.tasks.answer import Answer, table
-from research.types import Constraint, Objective, Record, Result, Trial
+from research.types import Constraint, Objective, Record, Trial
 
 if TYPE_CHECKING:
     from research.store.store import Store
@@ -40,7 +42,11 @@ class Best(Record):
     seeds: int
     overrides: tuple[str, ...]
     figures: dict[str, float]
-    """means over its seeds"""
+    """means over its seeds, those left out that others disturbed"""
+    fewer: dict[str, int] = {}
+    """of figures that not every seed has: of how many the mean is"""
+    energy_method: str | None = None
+    """how its joules were taken"""
     score: str
     """the metric of `figures` that tells how good its answers are"""
 
@@ -77,21 +83,11 @@ class Zoo(Answer):
             [
                 *table(heads, rows),
                 "",
-                f"{self.networks} configurations, chosen by validation, told by test{_told_gone(self.gone)}",
+                f"{counted(self.networks, 'configuration')}, chosen by validation, told by test"
+                f"{_told_gone(self.gone)}",
                 f"python agent.py task=export id={best} format=onnx path=out    python train.py from={best}",
             ]
         )
-
-
-@final
-class _Arm(NamedTuple):
-    trials: list[Trial]
-    results: list[Result]
-
-    def mean(self, metric: str) -> float:
-        """Over its seeds, those left out that others disturbed; NaN where none is left."""
-        values = [found[metric] for found in map(sound, self.results) if metric in found]
-        return math.fsum(values) / len(values) if values else math.nan
 
 
 def zoo(campaign: Campaign, of: str | None, bound: list[Any]) -> Zoo:
@@ -106,9 +102,9 @@ def zoo(campaign: Campaign, of: str | None, bound: list[Any]) -> Zoo:
     bounds = list(said.objective.constraints) or _asked(store)
     trials = store.trials(status="done")
     there = [trial for trial in trials if trial.folder and (Path(trial.folder) / "weights.pt").is_file()]
-    sets: dict[tuple[str, str], list[_Arm]] = {}
+    sets: dict[tuple[str, str], list[Arm]] = {}
     for arm in _arms(store, there):
-        first = arm.trials[0]
+        first = arm.rows[0]
         sets.setdefault((option(first, "data"), data_alone(first.key)), []).append(arm)
     names = sorted({name for name, _ in sets})
     if of is not None and of not in names:
@@ -118,16 +114,16 @@ def zoo(campaign: Campaign, of: str | None, bound: list[Any]) -> Zoo:
     return Zoo(kept=kept, networks=sum(map(len, sets.values())), gone=len(trials) - len(there))
 
 
-def _arms(store: "Store", trials: Sequence[Trial]) -> Iterable[_Arm]:
-    arms: dict[tuple[str, str, str], _Arm] = {}
+def _arms(store: "Store", trials: Sequence[Trial]) -> list[Arm]:
+    """One for each configuration as one code trained it; a replicate is no seed of its own."""
+    alike: dict[tuple[str, ...], list[Trial]] = {}
     results = store.results([trial.id for trial in trials])
     for trial in trials:
         if trial.id in results:
             like = configuration(trial.config, has_own_split(trial))
-            arm = arms.setdefault((like, trial.key.data, trial.key.hardware), _Arm([], []))
-            arm.trials.append(trial)
-            arm.results.append(results[trial.id])
-    return arms.values()
+            alike.setdefault((like, *trial.key[1:]), []).append(trial)
+    seeds = [first_of_each_seed(own, results).values() for own in alike.values()]
+    return [Arm((), rows=tuple(own), results=tuple(results[trial.id] for trial in own)) for own in seeds]
 
 
 def _asked(store: "Store") -> list[Constraint]:
@@ -140,8 +136,8 @@ def _asked(store: "Store") -> list[Constraint]:
     return list(found.values())
 
 
-def _best(name: str, arms: Sequence[_Arm], bounds: Sequence[Constraint]) -> list[Best]:
-    score = _SCORES.get(str(arms[0].trials[0].config["data"].get("task")), "test/accuracy")
+def _best(name: str, arms: Sequence[Arm], bounds: Sequence[Constraint]) -> list[Best]:
+    score = _SCORES.get(str(arms[0].rows[0].config["data"].get("task")), "test/accuracy")
     kept = [_kept(name, "", score, score, arms)]
     asked = Objective(metric=score, direction="max", constraints=tuple(bounds))
     for bound, screened in zip(bounds, screening_objective(asked).constraints, strict=True):
@@ -150,44 +146,62 @@ def _best(name: str, arms: Sequence[_Arm], bounds: Sequence[Constraint]) -> list
     return [one for one in kept if one is not None]
 
 
-def _holds(bound: Constraint, arm: _Arm) -> bool:
-    value = arm.mean(bound.metric)
+def _holds(bound: Constraint, arm: Arm) -> bool:
+    value = _mean(bound.metric, arm)
     return value >= bound.bound if bound.op == ">=" else value <= bound.bound
 
 
-def _kept(name: str, bound: str, best: str, score: str, arms: Sequence[_Arm]) -> Best | None:
-    """The arm that is best in one metric; of what a clock takes among those of the newest arm's machine."""
+def _mean(metric: str, arm: Arm) -> float:
+    """Over its seeds; NaN where one came to none, or a clock took no two of them alike."""
+    told = arm.of(metric)
+    lacking = not is_timed(metric) and told.n < len(arm.rows)
+    return math.nan if lacking or complaint(metric, [arm]) else told.mean
+
+
+def _kept(name: str, bound: str, best: str, score: str, arms: Sequence[Arm]) -> Best | None:
+    """The arm that is best in one metric; of what a clock takes among those that the newest stands beside."""
     by = best.replace("test/", "val/")
-    able = [arm for arm in arms if math.isfinite(arm.mean(by))]
+    able = [arm for arm in arms if math.isfinite(_mean(by, arm))]
     if able and is_timed(best):
-        machine = max(able, key=lambda arm: arm.trials[-1].id).trials[0].key.hardware
-        able = [arm for arm in able if arm.trials[0].key.hardware == machine]
+        newest = max(able, key=lambda arm: max(trial.id for trial in arm.rows))
+        able = [arm for arm in able if complaint(best, [newest, arm]) is None]
     if not able:
         return None
     sign = 1 if METRICS[best].better == "max" else -1
-    arm = max(able, key=lambda arm: sign * arm.mean(by))
-    shown = {key: arm.mean(key) for key in (score, *_COSTS)}
+    arm = max(able, key=lambda arm: sign * _mean(by, arm))
+    shown = {key: _mean(key, arm) for key in (score, *_COSTS)}
+    figures = {key: value for key, value in shown.items() if math.isfinite(value)}
     return Best(
         data=name,
         bound=bound,
         best=best,
         trial=_first(arm, score).id,
-        seeds=len(arm.trials),
-        overrides=tuple(text for text in arm.trials[0].overrides if not text.startswith("seed=")),
-        figures={key: value for key, value in shown.items() if math.isfinite(value)},
+        seeds=len(arm.rows),
+        overrides=tuple(text for text in arm.rows[0].overrides if not text.startswith("seed=")),
+        figures=figures,
+        fewer={key: arm.of(key).n for key in figures if arm.of(key).n < len(arm.rows)},
+        energy_method=method([arm]) if "train/energy_j" in figures else None,
         score=score,
     )
 
 
-def _first(arm: _Arm, score: str) -> Trial:
+def _first(arm: Arm, score: str) -> Trial:
     by, sign = score.replace("test/", "val/"), 1 if METRICS[score].better == "max" else -1
-    pairs = zip(arm.trials, arm.results, strict=True)
+    pairs = zip(arm.rows, arm.results, strict=True)
     return max(pairs, key=lambda pair: sign * pair[1].metrics.get(by, -sign * math.inf))[0]
 
 
 def _cells(one: Best) -> list[str]:
-    return [quantity(key, one.figures[key]) if key in one.figures else "-" for key in (one.score, *_COSTS)]
+    return [_cell(one, key) for key in (one.score, *_COSTS)]
+
+
+def _cell(one: Best, key: str) -> str:
+    if key not in one.figures:
+        return "-"
+    few = f" (n = {one.fewer[key]})" if key in one.fewer else ""
+    how = f" [{one.energy_method}]" if is_energy(key) else ""
+    return f"{quantity(key, one.figures[key])}{few}{how}"
 
 
 def _told_gone(gone: int) -> str:
-    return f"; the weights of {gone} more trials are gone" if gone else ""
+    return f"; the weights of {counted(gone, 'more trial')} are gone" if gone else ""

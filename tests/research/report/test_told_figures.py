@@ -4,12 +4,15 @@ import base64
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 
 from cases import each
-from research.report import analysis, answer
+from research.notebook import CampaignView
+from research.page import counted
+from research.report import analysis, answer, cost
 from research.report.arms import ArmNames, Read, arms_table
 from research.report.card import Card
 from research.report.cost import price
@@ -20,6 +23,7 @@ from research.stats.alpha import Errors
 from research.stats.intervals import compare
 from research.stats.verdicts import judge
 from research.store.queries import first_of_each_seed, siblings
+from research.tasks.research import outcome
 from research.types import Comparison, Key
 from rows_lab import CAMPAIGN, WINNER, RowsLab, opened
 
@@ -183,3 +187,54 @@ def test_no_number_of_seeds_is_told_where_the_test_set_is_what_is_small() -> Non
 
     assert needed(compared.model_copy(update={"over": "splits"}))
     assert needed(compared.model_copy(update={"over": "examples"})) is None
+
+
+def test_means_of_fewer_seeds_and_disturbed_carbon_say_so(rows: RowsLab) -> None:
+    held = {"disturbed": {"train": "its threads waited"}}
+    ids = [
+        finished(
+            rows, (), seed, {"train/energy_j": joules, "train/co2_kg": 1e-5, "test/accuracy": 0.9}, **how
+        )
+        for seed, (joules, how) in enumerate([(10.0, {}), (12.0, {}), (99.0, held)])
+    ]
+    rows.experiment(rows.sprint(1), (), "control", confirmed=ids)
+    found = outcome(rows.store, Path("f/report.md"))
+    (arm,) = found.figures
+    assert (arm.n, arm.means["train/energy_j"], arm.energy_method) == (3, 11.0, "estimated")
+    assert arm.fewer == {"train/energy_j": 2, "train/co2_kg": 2}
+    html = CampaignView(found)._repr_html_()
+    assert "11 J (n = 2)" in html and "0.9000<" in html and "joules: estimated" in html
+    results = rows.store.results(ids)
+    sources = [
+        Card(trial, results[trial.id])._carbon()["co2_eq_emissions"]["source"]
+        for trial in rows.store.trials(ids=ids)
+    ]
+    assert [source.endswith("; others disturbed it") for source in sources] == [False, False, True]
+
+
+def test_one_is_told_as_one() -> None:
+    spent = cost.Cost(1, 0, 0, 0, 1.0, 1.0, 1, 1, 0.5, 2.0, 0, None)
+    assert cost.model(spent) == [
+        "- 1 call of the language model, 1 token, $0.5000; its joules are an estimate: 2 J"
+    ]
+    assert counted(0, "trial") == "0 trials" and counted(1, "trial") == "1 trial"
+
+
+@each(
+    ("clocks", "said"),
+    [
+        ([(1, 10.0)], "this run of the command"),
+        ([(1, 10.0), (2, 25.0)], "this run of the command"),  # sprint after sprint on one clock
+        ([(1, 10.0), (2, 8.0)], "the last run of the command"),  # the clock began anew
+        ([(1, 10.0), (1, 25.0)], "the last run of the command"),  # the same sprint once more
+    ],
+)
+def test_seconds_say_which_run_of_the_command_they_are_of(clocks: list[tuple[int, float]], said: str) -> None:
+    with TemporaryDirectory() as folder, opened(Path(folder)) as lab:
+        control = lab.arm((), [0], 20.0)
+        for number, seconds in clocks:
+            sprint = lab.sprint(number, seconds=seconds)
+            lab.experiment(sprint, (), "control", screened=control)
+        told = cost.cost(of_campaign(lab.store, CAMPAIGN))
+    assert told[0].startswith("- 1 trial trained to its end, ")
+    assert f"- {clocks[-1][1]:.1f} s by the clock for {said}" in told

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from empty_stores import laid
 from refusal import Refusal
@@ -13,6 +14,7 @@ from research.run.plan import Prediction, Predictor, show, total
 from research.run.runner import Job
 from research.space import identity
 from research.space.signature import signature
+from research.store.schema import trial
 from research.store.store import Store, TrialClaim
 
 
@@ -51,6 +53,23 @@ def test_joules_of_different_methods_predict_none(
     done(store, resolve("seed=1"), 10.0, "nvml")
     told = Predictor(store).predict(resolve("seed=2"))
     assert told.joules is None and told.seconds is not None
+
+
+def test_the_trials_that_a_prediction_is_of_are_counted_and_no_others(
+    store: Store, resolve: Callable[..., dict[str, Any]]
+) -> None:
+    numbers = [done(store, resolve(f"seed={seed}"), joules) for seed, joules in enumerate((10.0, 20.0, 90.0))]
+    held = sa.update(trial).values(
+        facts={"energy_method": "estimated", "disturbed": {"train": "its threads waited"}}
+    )
+    with store.write() as sql:
+        sql.execute(held.where(trial.c.id == numbers[2]))
+    told = Predictor(store).predict(resolve("seed=7"))
+    assert (told.joules, told.how) == (15.0, "2 done of this arm")
+    with store.write() as sql:
+        sql.execute(held)
+    told = Predictor(store).predict(resolve("seed=7"))
+    assert (told.joules, told.how) == (None, "3 done of this arm, all disturbed")
 
 
 def test_the_plan_tells_known_predicted_and_unknown(

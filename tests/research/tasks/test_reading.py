@@ -77,6 +77,16 @@ def test_status_tells_joules_and_running_trials_by_the_database(room: Room) -> N
     assert [one.overrides for one in found.running] == [("x=2",)] and 0 <= found.running[0].seconds < 60
 
 
+def test_what_a_model_cost_is_unknown_rather_than_nothing(room: Room) -> None:
+    sprint = room.store.add_sprint("fewer joules", facts={"campaign": "c"})
+    said = {"role": "reviewer", "model": "m", "prompt": "p", "reply": "r", "outcome": "ok"}
+    room.store.add_interaction(sprint_id=sprint, **said, dollars=0.25)
+    assert room.ask("status").text().count("0 trials, 0 J, $0.2500 by c") == 1
+    room.store.add_interaction(sprint_id=sprint, **said, dollars=None)
+    found = room.ask("status")
+    assert found.spent.dollars is None and "0 trials, 0 J, unknown dollars by c" in found.text()
+
+
 def test_what_was_stopped_early_is_told_as_stopped_and_its_joules_are_spent(room: Room) -> None:
     from research.types import Key
 

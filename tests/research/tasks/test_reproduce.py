@@ -53,6 +53,37 @@ def test_too_few_earlier_values_make_no_interval(room: Room) -> None:
     assert timed.word == "open" and "1 of the 3 earlier values" in timed.reason
 
 
+def test_only_earlier_values_of_the_same_instrument_say_where_repetitions_lie(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = [room.trial("budget.steps=200", seed=seed) for seed in range(7)]
+    told = {number: 10 + 0.01 * at for at, number in enumerate(seeds)}
+    how = [{"energy_method": "estimated", "energy_basis": "4 W"}] * 5
+    how += [how[0] | {"disturbed": {"train": "its threads waited"}}, how[0] | {"energy_basis": "40 W"}]
+    told |= {seeds[5]: 60.0, seeds[6]: 100.0}
+    with closing(sqlite3.connect(room.lab.folder / "lab.db")) as sql, sql:
+        for number, facts in zip(seeds, how, strict=True):
+            sql.execute("update trial set facts = ? where id = ?", (json.dumps(facts), number))
+            own = (told[number], number)
+            sql.execute("update metric set value = ? where trial_id = ? and key = 'train/energy_j'", own)
+    finish = room.store.finish
+    monkeypatch.setattr(
+        room.store,
+        "finish",
+        lambda claim, metrics, facts: finish(claim, metrics | {"train/energy_j": 20.0}, facts | how[0]),
+    )
+    found = Comparison(
+        metric="m", n=3, difference=1, low=0, high=2, effect_size=None, p_value=None, level=0.9
+    )
+    verdict = Verdict(word="open", comparison=found, reason="r", trial_ids=tuple(seeds[:2]))
+    insight = Insight(claim="c", verdict=verdict, energy_method="estimated", command="x")
+    done = room.ask("reproduce", id=f"insight:{room.store.add_insight(insight)}")
+    checks = [check for check in done.checks if check.metric == "train/energy_j"]
+    # Five values of 10 J: neither the disturbed one, nor the other basis, nor the other new replicate.
+    assert [(check.word, check.reason) for check in checks] == [("differs", "n = 5 earlier")] * 2
+    assert checks[0].low is not None and 9.9 < checks[0].low < 10.02
+
+
 @pytest.mark.slow
 def test_an_insight_is_reproduced_by_all_of_its_trials(room: Room) -> None:
     ids = tuple(room.trial("budget.steps=200", seed=seed) for seed in range(3))
