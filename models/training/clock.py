@@ -71,6 +71,11 @@ class Clock:
         """How many times this training was started."""
         return self._before.sessions + (self._window is not None)
 
+    @property
+    def running(self) -> bool:
+        """Whether it counts now."""
+        return self._window is not None
+
     def start(self, *, needs_joules: bool) -> None:
         """Begin, with the harness; `Refusal` when joules are limited and the meter has none to offer."""
         self._window = self._meter.window()

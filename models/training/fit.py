@@ -4,7 +4,7 @@ import copy
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+import pulse
 from models.data.batches import Batches
 from models.data.dataset import UNSCORED, Dataset
 from models.energy.meter import Meter
@@ -215,6 +216,12 @@ def _accounted(lit: Lit) -> Iterator[None]:
         used = spent["train/seconds"], spent.get("train/energy_j")
         share = lit.budget.share(lit.trainer.global_step, lit.total, *used)
         error.spent = (error.spent or {}) | spent | {"share": share}
+        raise
+    except Exception:
+        # Processes that train together must all read their clocks, and the others go on.
+        if lit.settings.devices == 1 and lit.clock.running:
+            with suppress(Exception):  # after some errors of a device nothing of it answers
+                pulse.spent(lit.clock.metrics, last=True)
         raise
 
 

@@ -215,7 +215,10 @@ def launched(engine: Engine, jobs: Sequence[Job]) -> Iterator[Outcome]:
     try:
         while len(work):
             alive = engine.alive()
-            missing = min(engine.workers or 1, alive + work.free if alive else len(work)) - alive
+            most = engine.workers or 1
+            # What others run, is paused or waits for its time is waited for: workers would end at once.
+            free = work.ready(most) if starts and not alive else work.free
+            missing = min(most, alive + free) - alive
             if missing > 0 and not (alive and starts):
                 starts += 1
                 if starts > _STARTS:

@@ -89,6 +89,10 @@ class Handout:
             taken.append((first, mine))
         return taken
 
+    def ready(self, most: int) -> int:
+        """How many trials could be begun now, up to `most`, with what workers that died had begun."""
+        return 0 if self._store is None else self._store.ready(list(self._waiting), most)
+
     def own(self) -> list[Job]:
         """Those that no other may run: they are known already but for what was left unmeasured."""
         own, self._plain = list(self._plain), deque()

@@ -81,6 +81,17 @@ def known(jobs: Sequence[Job]) -> list[Outcome | None]:
     ]
 
 
+def dead(jobs: Sequence[Job]) -> list[bool]:
+    """For each job whether it failed for good, so that typing it again does not run it."""
+    buried: set[tuple[str, Key]] = set()
+    asked = [(job.config["store"]["url"], key) for job, key in zip(jobs, keys(jobs), strict=True)]
+    for url in sorted({url for url, _ in asked}):
+        with closing(Store(url, late=True)) as store:
+            own = [] if store.is_new else store.dead([key for of, key in asked if of == url])
+            buried |= {(url, key) for key in own}
+    return [one in buried and not job.config.get("force") for job, one in zip(jobs, asked, strict=True)]
+
+
 def outcome(job: Job, result: Result) -> Outcome:
     """A known trial, its joules and carbon told as this job asks for them."""
     return answered(job, retold(result, job.config.get("meter")))

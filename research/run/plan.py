@@ -76,7 +76,9 @@ def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) 
         check(config)
     jobs = [Job(config, list(typed)) for config, typed in zip(configs, overrides, strict=True)]
     done = lookup.known(jobs)
-    twins = lookup.twins(jobs, [index for index, one in enumerate(done) if one is None])
+    buried = [index for index, dead in enumerate(lookup.dead(jobs)) if dead]
+    asked = [index for index, one in enumerate(done) if one is None and index not in buried]
+    twins = lookup.twins(jobs, asked)
     first = {index: group[0] for group in twins for index in group}
     with closing(Store(jobs[0].config["store"]["url"], late=True)) as store:
         predictor = Predictor(None if store.is_new else store)
@@ -85,18 +87,22 @@ def show(configs: Sequence[dict[str, Any]], overrides: Sequence[Sequence[str]]) 
     for index, (job, one) in enumerate(zip(jobs, done, strict=True)):
         if one:
             about = f"known: trial {one.trial_id}"
+        elif index in buried:
+            about = "dead: it failed for good, and only force=true runs it once more"
         else:
             about = _line(predicted[index]) if index in predicted else f"the same as {first[index] + 1}"
         number = f"{index + 1:{len(str(len(jobs)))}d}/{len(jobs)}"
         print(written(f"{number}  {' '.join(job.overrides) or 'defaults'}  {about}", sys.stdout))
     same = len(first) - len(predicted)
-    print(total(list(predicted.values()), len(jobs), min(width, len(jobs)), same))
+    print(total(list(predicted.values()), len(jobs), min(width, len(jobs)), same, len(buried)))
 
 
-def total(to_run: Sequence[Prediction], count: int, width: int, same: int = 0) -> str:
+def total(to_run: Sequence[Prediction], count: int, width: int, same: int = 0, dead: int = 0) -> str:
     """The last line of a plan: `9 trials: 3 known, 6 to run, 2 at a time: about 12.3 s, 81 J [estimated]`."""
     twice = f", {same} the same as another" if same else ""
-    said = f"{counted(count, 'trial')}: {count - len(to_run) - same} known{twice}, {len(to_run)} to run"
+    known = count - len(to_run) - same - dead
+    over = f", {dead} dead" if dead else ""
+    said = f"{counted(count, 'trial')}: {known} known{twice}{over}, {len(to_run)} to run"
     if to_run:
         seconds, joules = ([getattr(one, name) for one in to_run] for name in ("seconds", "joules"))
         methods = sorted({str(one.method) for one in to_run if one.joules is not None})

@@ -45,13 +45,15 @@ class _Child:
     started: float = 0.0
     deadline: float | None = None
     ended_by: str | None = None
+    hung: str | None = None
+    """what is said of its silence, which the signal to write its stacks down may end"""
     rests: bool = False
     told_s: float = 0.0
     """CPU seconds of its trials before"""
     oom_kills: int = 0
 
     def begin(self, number: int, timeout_s: float | None, stall_s: float | None) -> None:
-        self.number, self.rests, self.ended_by = number, False, None
+        self.number, self.rests, self.ended_by, self.hung = number, False, None, None
         self.started = time.monotonic()
         self.deadline = None if timeout_s is None else self.started + timeout_s
         self.silence, self.oom_kills = Silence(stall_s), machine.oom_kills()
@@ -78,7 +80,7 @@ class _Child:
             "code": code,
             "ended_by": self.ended_by,
             "out_of_memory": code == -signal.SIGKILL and machine.oom_kills() > self.oom_kills,
-            "silent": self.silence.told(pulse.read(self.memory)),
+            "silent": self.hung,
             "wall_s": time.monotonic() - self.started,
             "cpu_s": used,
             "peak_bytes": peak_bytes,
@@ -200,9 +202,11 @@ class _Server:
         # Where this process was stopped itself, so were they, perhaps: that time says nothing of them.
         passed, self._looked = min(now - self._looked, 2 * _LOOK_AROUND_S), now
         for pid, one in self._children.items():
-            if one.rests or one.ended_by or not one.silence.hangs(pid, pulse.read(one.memory), passed):
+            life = pulse.read(one.memory)
+            if one.rests or one.ended_by or not one.silence.hangs(pid, life, passed):
                 continue
             one.ended_by, one.deadline = "hung", now + _TELLING_S
+            one.hung = one.silence.told(life)
             for number in (child.STACKS, signal.SIGCONT):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)

@@ -5,16 +5,19 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from refusal import Refusal
 from research.compose.override import values_of
 from research.page import counted, written
 from research.run import engines, given, lookup, sweep_table
 from research.run.checks import check
 from research.run.lines import Progress
 from research.run.runner import Job, Outcome, Runner
+from research.store.outage import at_once
 
 Launch = Callable[[Sequence[Job]], Iterator[Outcome]]
 """runs jobs and tells how each ended"""
@@ -65,10 +68,19 @@ def run(jobs: Sequence[Job], task: str = "train:trial", launch: Launch | None = 
     missing = len(jobs) - sum(one.ok for one in told)
     if missing:
         why = "stopped" if interrupted else "see above why"
-        print(f"{missing} of {len(jobs)} trials have no numbers ({why}): the command typed again runs those")
+        again = f"the command typed again runs those{_but_dead(told)}"
+        print(f"{missing} of {len(jobs)} trials have no numbers ({why}): {again}")
     if interrupted:
         raise KeyboardInterrupt
     return told
+
+
+def _but_dead(told: Sequence[Outcome]) -> str:
+    """What to add of trials that typing the command again does not run."""
+    count = 0
+    with suppress(Refusal), at_once():  # the sweep is told whatever becomes of its database
+        count = sum(lookup.dead([one.job for one in told if not one.ok]))
+    return f" but {count} that failed for good, which only force=true runs once more" if count else ""
 
 
 def _run(jobs: Sequence[Job], outcomes: list[Outcome | None], launch: Launch, progress: Progress) -> None:

@@ -45,10 +45,13 @@ _ADVICE = {
     "not a database": "the file is no database: move it away, or choose another store.url",
     "malformed": "the file is damaged: restore a copy, or move it away to start anew",
     "disk i/o": "the disk failed: check it, or choose another store.url",
-    "password": "the server refused the user or the password: correct store.url",
+    # Before a colon it would be read as the name of a secret, and what follows be masked.
+    "password": "the server refused the user or its password; give others by store.url, or PGPASSWORD",
     'role "': "the server does not know the user: correct store.url",
     "does not exist": "the server has no such database or table: create it, or correct store.url",
     **dict.fromkeys(_RIGHTS, "the user may not do this there: grant it, or correct store.url"),
+    # MariaDB tells nobody without rights whether there is such a database.
+    "denied": "the user may not do this there, or nothing has that name: grant it, or correct store.url",
     "refused": "no server answers there: start it, or correct store.url",
 }
 _BUGS = (exc.IntegrityError, exc.ProgrammingError, exc.DataError)

@@ -105,6 +105,17 @@ class Store(Work):
         return {key: results[number] for key, number in answering.items()}
 
     @repeated
+    def dead(self, keys: Iterable[Key]) -> set[Key]:
+        """Those of `keys` that nobody tries again unless it is forced: all their replicates are dead."""
+        parts, statuses = [trial.c[part] for part in Key._fields], dict[Key, set[str]]()
+        with self.read() as connection:
+            for some in batches(sorted({key.signature for key in keys})):
+                rows = sa.select(trial.c.status, *parts).where(trial.c.signature.in_(some))
+                for status, *key in connection.execute(rows):
+                    statuses.setdefault(Key(*key), set()).add(status)
+        return {key for key in keys if statuses.get(key) == {"dead"}}
+
+    @repeated
     def trials(
         self,
         *,

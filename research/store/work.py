@@ -132,6 +132,13 @@ class Work(Journal, ABC):
         return self.trials(ids=ids)
 
     @repeated
+    def ready(self, ids: Sequence[int], most: int) -> int:
+        """How many of these `take` would lease now; what nobody holds any more is queued again first."""
+        with self.write() as connection:
+            attempts.recover(connection, ids)
+            return len(turns.waiting(connection, most, ids=ids))
+
+    @repeated
     def ran(self, ids: Sequence[int]) -> dict[int, LastRun]:
         """Who ran these trials last, and for how long."""
         with self.read() as connection:

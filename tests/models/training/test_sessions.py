@@ -6,6 +6,7 @@ import pytest
 import torch
 from pytest import approx
 
+import pulse
 from made_up_clock import HELD_UP, LOOK_S, STEP_S, Slow, holds, metered
 from models.training.callbacks.halving import HalvingStop, Stopped
 from models.training.checkpoint import OURS
@@ -62,3 +63,21 @@ def test_a_training_that_ends_early_tells_all_it_used(train, clock, tmp_path, ki
         # A point of the curve is judged at the next stop; no step was counted after it.
         holds(spent, "train", 8 * STEP_S)
         holds(spent, "harness", (net.calls.count(True) - 8) * STEP_S + LOOK_S)
+
+
+class Broken(Slow):
+    """Has no memory left at its fortieth step, with those before the clock."""
+
+    def forward(self, x):
+        answer = super().forward(x)
+        if self.training and self.calls.count(True) == 40:
+            raise MemoryError
+        return answer
+
+
+def test_a_training_that_an_error_ends_leaves_all_it_used_where_its_attempt_is_booked(train, clock, tmp_path):
+    whole, net = Slow(clock), Broken(clock)
+    train(steps=64, net=whole, meter=metered(tmp_path))
+    with pulse.spending(tmp_path, "mine"), pytest.raises(MemoryError):
+        train(steps=64, net=net, folder=tmp_path / "other", meter=metered(tmp_path))
+    holds(pulse.left(tmp_path, "mine"), "train", 40 * STEP_S - whole.calls.warm_up_s(64))

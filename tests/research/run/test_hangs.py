@@ -1,4 +1,4 @@
-"""Six kinds of hang are ended and say where; what computes, waits for its turn or trains slowly is none."""
+"""Seven kinds of hang are ended and say where; what computes, waits for its turn or trains slowly is none."""
 
 import os
 import subprocess
@@ -35,6 +35,12 @@ TASK = """
         lock = ctypes.create_string_buffer(64)
         c.pthread_mutex_lock(lock)
         c.pthread_mutex_lock(lock)
+
+    def asleep_in_c():
+        steps(5)
+        ctypes.PyDLL(None).sleep(300)  # until a signal comes
+        pulse.beat("measuring")
+        time.sleep(300)
 
     def stopped():
         steps(5)
@@ -101,7 +107,7 @@ def log_of(end: Outcome) -> str:
 
 
 def test_what_hangs_is_ended_with_its_stacks_and_what_lives_is_not(ends) -> None:
-    hangs = ("sleeping_in_a_step", "locked_in_c", "stopped", "loading", "stuck_in_set_up")
+    hangs = ("sleeping_in_a_step", "locked_in_c", "asleep_in_c", "stopped", "loading", "stuck_in_set_up")
     lives = ("computing_before_the_first_step", "waiting_in_turn", "quick")
     told = ends(*hangs, *lives)
     assert {do: told[do].status for do in hangs} == dict.fromkeys(hangs, "hung")
@@ -109,7 +115,8 @@ def test_what_hangs_is_ended_with_its_stacks_and_what_lives_is_not(ends) -> None
     for do in hangs:
         assert "no sign of life for" in str(told[do].reason)
         assert f"in {do}" in log_of(told[do]), f"{do} does not say where it hung"
-    assert "after step 4 of training" in str(told["sleeping_in_a_step"].reason)
+    for do in ("sleeping_in_a_step", "asleep_in_c"):
+        assert "after step 4 of training" in str(told[do].reason)
     assert "after set-up" in str(told["stuck_in_set_up"].reason)
 
 

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from empty_stores import laid
 from refusal import Refusal
-from research.run import lookup
+from research.run import lookup, sweep
 from research.run.plan import Prediction, Predictor, show, total
-from research.run.runner import Job
+from research.run.runner import Job, Outcome
 from research.space import identity
 from research.space.signature import signature
 from research.store.schema import trial
@@ -120,3 +120,27 @@ def test_force_is_never_known(store: Store, resolve: Callable[..., dict[str, Any
     first, *others = lookup.known(jobs)
     assert first is not None and (first.trial_id, first.score, first.status) == (number, 0.9, "known")
     assert others == [None, None]
+
+
+def test_what_is_dead_is_neither_planned_nor_promised(
+    store: Store, resolve: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configs = [resolve(f"seed={seed}", "launcher.jobs=1") for seed in range(3)]
+    keys = [identity.key(config, signature(config)) for config in configs]
+    for key, config, times in zip(keys, configs, (3, 1), strict=False):
+        for _ in range(times):
+            claim = store.claim(key, config=config, seed=config["seed"])
+            assert isinstance(claim, TrialClaim)
+            store.fail(claim, "diverged: the loss is nan")
+    jobs = [Job(config, [f"seed={config['seed']}"]) for config in configs]
+    assert store.dead(keys) == {keys[0]}
+    show(configs, [job.overrides for job in jobs])
+    told = capsys.readouterr().out
+    assert "1/3  seed=0  dead: it failed for good, and only force=true runs it once more" in told
+    assert "3 trials: 0 known, 1 dead, 2 to run, 1 at a time" in told
+    show([config | {"force": True} for config in configs], [job.overrides for job in jobs])
+    assert "0 known, 3 to run" in capsys.readouterr().out
+    sweep.run(jobs, launch=lambda run: iter([Outcome(job, "failed", "it is") for job in run]))
+    said = capsys.readouterr().out
+    assert "3 of 3 trials have no numbers (see above why): the command typed again runs those" in said
+    assert "but 1 that failed for good, which only force=true runs once more" in said

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+import redact
 from claiming import KEY, ask, mine
 from refusal import Refusal
 from research.store import connection, outage
@@ -117,6 +119,26 @@ def test_a_password_is_in_no_sentence_in_part_or_whole(url: str) -> None:
         connection.Database(url)
     assert not any(part in str(told.value) for part in ("zz/", "p@", "zz", "w0rd", "zz:"))
     assert "store.url" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_no_advice_is_taken_for_a_secret() -> None:
+    said = {word: f"The database cannot be used (x): {text}." for word, text in connection._ADVICE.items()}
+    assert {word: redact.shown(text) for word, text in said.items()} == said
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("(1045, \"Access denied for user 'me'@'::1' (using password: YES)\")", "refused the user or its"),
+        ("(1044, \"Access denied for user 'me'@'::1' to database 'lab'\")", "grant it"),
+        ("(1142, \"CREATE command denied to user 'me'@'::1' for table `lab`.`trial`\")", "grant it"),
+    ],
+)
+def test_who_is_denied_by_mariadb_is_told_what_to_do(tmp_path: Path, said: str, advice: str) -> None:
+    database = connection.Database(f"sqlite:///{tmp_path}/lab.db")
+    refused = database._refusal(OperationalError("SELECT 1", {}, Exception(said)))
+    database.close()
+    assert advice in redact.shown(str(refused)) and not isinstance(refused, connection.Unreachable)
 
 
 def test_a_number_that_no_row_holds_is_a_sentence(store: Store) -> None:
