@@ -76,8 +76,9 @@ class Broken(Slow):
 
 
 def test_a_training_that_an_error_ends_leaves_all_it_used_where_its_attempt_is_booked(train, clock, tmp_path):
-    whole, net = Slow(clock), Broken(clock)
-    train(steps=64, net=whole, meter=metered(tmp_path))
-    with pulse.spending(tmp_path, "mine"), pytest.raises(MemoryError):
-        train(steps=64, net=net, folder=tmp_path / "other", meter=metered(tmp_path))
-    holds(pulse.left(tmp_path, "mine"), "train", 40 * STEP_S - whole.calls.warm_up_s(64))
+    net, begun = Broken(clock), list[int]()
+    heard = pulse.heard(lambda step: begun.append(net.calls.count(True)))  # its first sign: no step yet
+    with pulse.spending(tmp_path, "mine"), heard, pytest.raises(MemoryError):
+        train(steps=64, net=net, meter=metered(tmp_path))
+    assert 0 < begun[0] < 40
+    holds(pulse.left(tmp_path, "mine"), "train", (40 - begun[0]) * STEP_S)
