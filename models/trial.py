@@ -135,6 +135,9 @@ def train_and_measure(
     fitted = pipeline.fit(opened)
     fit_seconds = time.perf_counter() - started
     notes: list[str] = begun.notes + fitted.facts.pop("notes", [])
+    apart = partial(begun.doubts, fitted.net, pipeline.context.data)
+    if fitted.steps:
+        notes += taken("a look at what the network keeps apart", apart, list[str](), notes)
     example = pipeline.context.example[:1]
     nothing: Figures = ({}, {})
     counted = taken("compute/ and size/", lambda: cost.measure(fitted.net, example), nothing, notes)

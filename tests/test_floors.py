@@ -58,7 +58,6 @@ SHORT_WITH_ONE_IMPORTER = {
     "models/energy/sources.py": "knows every counter; the meter would be over 300 lines with it",
     "models/measure/constant.py": "baselines of all tasks; the trial would be over 300 lines with them",
     "models/nets/mixers/softmax.py": "a mixer, one a file as the others",
-    "models/own/lora.py": "adapters alone, by a package that only they need",
 }
 """files of under 60 lines that one other file imports -> why they stand alone; at most ten"""
 

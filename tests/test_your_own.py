@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import own_data
+import torchvision_kernels
 from models.nets.mlp import MLP
 
 ROOT = Path(__file__).parent.parent
@@ -85,13 +86,14 @@ def test_an_option_of_ones_own_takes_at_most_six_lines() -> None:
 def test_a_block_runs_as_it_is_typed(name: str, tmp_path: Path) -> None:
     if name in PACKAGES:
         pytest.importorskip(PACKAGES[name])
+    env = torchvision_kernels.for_commands(tmp_path / "kernels") if name == "zoo" else None
     for python, script, *words in typed(name, tmp_path):
         assert python == "python"
         words = [word.replace("base=[", f"base=[{','.join(SMALL)},") for word in words]
         planned = script == "agent.py" and name in PLANNED
         more = ["dry_run=true"] if planned else BRIEF[script]
         line = [sys.executable, str(ROOT / script), *words, *more]
-        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{script} {' '.join(words)}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
         told = "nothing was run" if planned else "test/" if script == "train.py" else "control   seed 0"
         assert told in done.stdout, done.stdout

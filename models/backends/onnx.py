@@ -16,6 +16,7 @@ from models.compress.context import Context
 from models.compress.exported import export, quiet, unlogged
 from models.compress.processor import instructions, saturates
 from models.exports.onnx import to_onnx
+from models.training.resume import tensors_in
 from refusal import Refusal
 
 _FILE = "onnx.model"
@@ -68,7 +69,8 @@ def check(backend: str, packages: tuple[str, ...], net: nn.Module, context: Cont
     installed(packages, backend)
     if torch.device(context.device).type != "cpu":
         raise Refusal(f"backend={backend} answers on the CPU: set trainer=cpu, or choose backend=inductor.")
-    if any(weight.dtype not in (torch.float32, torch.int64) for weight in net.state_dict().values()):
+    weights = tensors_in(net.state_dict()).values()
+    if any(weight.dtype not in (torch.float32, torch.int64) for weight in weights):
         raise Refusal(f"backend={backend} takes weights of 32 bits: choose backend=inductor for others.")
     export(net, context.example, f"backend={backend}")
 
@@ -85,7 +87,7 @@ def written(net: nn.Module, example: Tensor, path: Path) -> Any:
     """
     import onnx
 
-    weights = [(value.data_ptr(), value._version) for value in net.state_dict().values()]
+    weights = [(value.data_ptr(), value._version) for value in tensors_in(net.state_dict()).values()]
     if _last and _last["net"]() is net and _last["weights"] == weights:
         path.write_bytes(_last["content"])
     else:

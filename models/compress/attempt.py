@@ -24,6 +24,7 @@ from models.compress.artefact import measure
 from models.compress.context import Context
 from models.compress.gains import gains_nothing, speedup
 from models.training.evaluate import evaluating
+from models.training.resume import tensors_in
 from refusal import Refusal
 
 _LONGEST_S = 900.0
@@ -166,7 +167,8 @@ def _identity(name: str, net: nn.Module, context: Context) -> str:
         (path, type(module).__qualname__, sorted(_plain(module).items()))
         for path, module in net.named_modules()
     ]
-    weights = [(path, tuple(value.shape), str(value.dtype)) for path, value in net.state_dict().items()]
+    held = tensors_in(net.state_dict())
+    weights = [(path, tuple(value.shape), str(value.dtype)) for path, value in held.items()]
     inputs = (tuple(example.shape), str(example.dtype), context.device)
     return hashlib.sha256(repr((name, modules, weights, inputs, _machine())).encode()).hexdigest()[:32]
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.energy.disturbance import KNOWN, WORTHLESS, half_width
 from models.training.evaluate import evaluating
+from models.training.resume import tensors_in
 
 _SECONDS = 0.3
 _LONGEST_S = 1.5
@@ -150,9 +151,8 @@ def error_vs_fp32(net: nn.Module, inputs: Tensor, autocast: torch.dtype | None =
 
 
 def _in_fp32(net: nn.Module, inputs: Tensor) -> Tensor:
-    if any(
-        weight.is_floating_point() and weight.dtype != torch.float32 for weight in net.state_dict().values()
-    ):
+    weights = tensors_in(net.state_dict()).values()
+    if any(weight.is_floating_point() and weight.dtype != torch.float32 for weight in weights):
         net = copy.deepcopy(net).float()
         inputs = inputs.float() if inputs.is_floating_point() else inputs
     kept = torch.get_float32_matmul_precision()

@@ -32,8 +32,11 @@ def rounded(module: nn.Module, limits: tuple[float, float]) -> None:
 
 
 def settle(net: nn.Module) -> None:
-    """Take the simulation off again; weights keep the precision that they were trained in."""
-    for module in [module for module in net.modules() if parametrize.is_parametrized(module, "weight")]:
+    """Take the simulation off again; weights keep the precision that they were trained in.
+
+    Parametrizations of a person's own, as of torch's weight_norm, stay.
+    """
+    for module in [module for module in net.modules() if "rounding" in vars(module)]:
         parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
         vars(module).pop("rounding").remove()
 

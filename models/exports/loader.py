@@ -34,6 +34,25 @@ _ASKED = {
     "onnx": 'session.run(None, {"inputs": x})[0]',
     "openvino": "compiled(x)[0]",
 }
+_TABLE = '''
+def table(rows):
+    """Rows of the table, dicts by column -> numbers: a word is a column each, a gap has one that says so."""
+    about = ABOUT["columns"]
+    return [[value for column in about for value in cells(row[column["name"]], column)] for row in rows]
+
+
+def cells(value, column):
+    words, gap = column.get("categories"), value is None or value != value or value == ""
+    if words is None and (column["gaps"] or not gap):
+        return [float("nan" if gap else value), float(gap)][: 1 + column["gaps"]]
+    empty = max((word for word in words or () if not word.strip("?")), key=len, default=None)
+    if isinstance(value, float) and not gap and value == int(value):
+        value = int(value)
+    word = empty if gap else str(value)
+    if word not in (words or ()):
+        raise ValueError(f"{column['name']} is {value!r}, of which the training has seen nothing")
+    return [float(word == one) for one in words]
+'''
 FORMATS = tuple(_HEADS)
 FROM_FILE = ("bpe", "given")
 """tokenizers that lie in a file beside the network"""
@@ -57,6 +76,7 @@ def loader(form: str, about: Mapping[str, Any], *, rounded: bool) -> str:
     lines = [f'"""Loads and asks the network of this folder; it needs {needs} alone."""', ""]
     lines += [*(f"import {name}" for name in first), "from pathlib import Path", "", head]
     lines += _scale(about, torch=torch)
+    lines += ["", *_TABLE.strip("\n").splitlines()] if about.get("columns") else []
     return "\n".join([*lines, *_tokens(about), *_predict(form, about, torch=torch)])
 
 
@@ -106,7 +126,12 @@ def _predict(form: str, about: Mapping[str, Any], *, torch: bool) -> list[str]:
     kind = "int64" if _reads_tokens(about) else "float32"
     lines = ["", "", "def predict(inputs):", f'    """{described(about)}"""']
     if text_kind(about):
+        lines.append("    inputs = [inputs] if isinstance(inputs, str) else inputs")
         lines.append("    inputs = tokens(inputs) if isinstance(inputs[0], str) else inputs")
+    if about.get("columns"):
+        lines.append('    inputs = inputs.to_dict("records") if hasattr(inputs, "to_dict") else inputs')
+        lines.append("    inputs = [inputs] if isinstance(inputs, dict) else inputs")
+        lines.append("    inputs = table(inputs) if isinstance(inputs[0], dict) else inputs")
     # Grey pictures and columns, which people hold without the axis of one.
     spread = f".reshape(len(inputs), {_sizes(about)})" if 1 in about["shape"] and kind == "float32" else ""
     lines.append(f"    x = {array}(inputs, dtype={wide}.{kind}){spread}")
@@ -135,6 +160,7 @@ def described(about: Mapping[str, Any]) -> str:
     held = ", ".join(str(size) for size in about["shape"] if size > 1) or "1"
     given = f"(N, {shape}) tokens" if _reads_tokens(about) else f"(N, {held}) values as the data have them"
     given = f"texts, or {given}" if text_kind(about) else given
+    given = f"rows as dicts by column, or {given}" if about.get("columns") else given
     if about["task"] == "regression":
         return f"{given} -> (N, 1) values in the unit of the answers."
     if about["task"] in ("language", "recall"):

@@ -10,9 +10,12 @@ from torch import nn
 
 from models.data.dataset import Dataset
 from models.own import fits, lora
+from models.own.apart import Kept, needed
 from models.own.network import DESCRIBED
 from models.own.weights import load
 from refusal import Refusal
+
+_SHOWN = 3
 
 
 @final
@@ -35,8 +38,9 @@ class Beginning:
         """
         facts: dict[str, Any] = {}
         notes: list[str] = []
+        apart: Kept = {}
         if DESCRIBED in vars(net):
-            fits.check(net, data)
+            apart = fits.check(net, data)
             described = dict(vars(net)[DESCRIBED])
             notes = described.pop("notes", [])
             facts["network"] = described
@@ -45,12 +49,12 @@ class Beginning:
             loaded = load(net, path, classes=data.classes, sha256=self.sha256)
             facts["weights"], notes = loaded.facts, notes + loaded.notes
         if self.lora is not None:
-            lora.adapt(net, self.lora, data.classes)
+            lora.adapt(net, self.lora, data.classes, fits.few(data))
         held = freeze(net, self.freeze or ())
         if held or self.lora is not None:
             trained = (weight.numel() for weight in net.parameters() if weight.requires_grad)
             facts["trainable_parameters"] = sum(trained)
-        return Begun(held, facts, notes, self.lora is not None)
+        return Begun(held, facts, notes, self.lora is not None, apart)
 
 
 @final
@@ -64,6 +68,8 @@ class Begun:
 
     adapted: bool = False
     """whether low-rank adapters stand beside its layers"""
+    apart: Kept = field(default_factory=dict)
+    """of a network that a person brought: what it keeps beside its parameters and buffers"""
 
     def check(self, net: nn.Module, steps: Sequence[str]) -> None:
         """Raise `Refusal` where the `steps` of a compression have put others in place of what is held."""
@@ -77,6 +83,18 @@ class Begun:
                 f"model.freeze holds layers that compress=[{','.join(steps)}] puts others in place of before "
                 "the training: leave one of the two out."
             )
+
+    def doubts(self, net: nn.Module, data: Dataset) -> list[str]:
+        """A sentence where the trained network answers by what no checkpoint and no file of weights holds."""
+        names = needed(net, self.apart, fits.few(data))
+        if not names:
+            return []
+        shown = f"{', '.join(names[:_SHOWN])}{f' and {len(names) - _SHOWN} more' if names[_SHOWN:] else ''}"
+        return [
+            f"the network answers by {shown}, which training changes and which no parameter and no buffer "
+            "holds: checkpoints, weights.pt and exports are without it, so a killed training goes on with "
+            "its first value; self.register_buffer keeps a tensor"
+        ]
 
     def ended(self, net: nn.Module) -> nn.Module:
         """The trained network as it stays, its adapters merged into it."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from models.data.dataset import Dataset
 from models.nets.shapes import TOKEN_TASKS
+from models.own.apart import Kept, kept
 from models.own.network import DESCRIBED, one_line
 from models.training.untouched import untouched
 from refusal import Refusal
@@ -14,19 +15,23 @@ from refusal import Refusal
 _EXAMPLES = 2
 
 
-def check(net: nn.Module, data: Dataset) -> None:
+def few(data: Dataset) -> Tensor:
+    """Inputs of a batch to try a network on."""
+    return data.train.taken(torch.arange(min(_EXAMPLES, len(data.train)), device=data.train.device))[0]
+
+
+def check(net: nn.Module, data: Dataset) -> Kept:
     """Raise `Refusal` unless `net` answers a batch of the data, in training and in evaluation.
 
-    Nothing of the network and of the random numbers is changed by it.
+    Nothing of the network and of the random numbers is changed by it. Returns what the network keeps beside
+    its parameters and buffers once it has answered.
     """
-    inputs, _ = data.train.taken(torch.arange(min(_EXAMPLES, len(data.train))))
-    modes = [(module, module.training) for module in net.modules()]
+    inputs = few(data)
     with untouched(net), torch.no_grad():
         for training in (True, False):
             net.train(training)
             _check(_answers(net, inputs), net, inputs, data)
-    for module, mode in modes:
-        module.training = mode
+        return kept(net)
 
 
 def _answers(net: nn.Module, inputs: Tensor) -> Any:

@@ -2,13 +2,14 @@
 
 import random
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.training.checkpoint import OURS, newest
 from refusal import Refusal
@@ -131,9 +132,14 @@ def source(folder: Path, ckpt_path: Path | None) -> Path | None:
     return None if found is None else found.absolute()
 
 
+def tensors_in(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Of a state dict, without what a module of a person's own adds by `get_extra_state`."""
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
 def _check_shapes(state: dict[str, Any], net: nn.Module) -> None:
-    saved = {name.removeprefix("net."): tuple(tensor.shape) for name, tensor in state.items()}
-    own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    saved = {name.removeprefix("net."): tuple(value.shape) for name, value in tensors_in(state).items()}
+    own = {name: tuple(value.shape) for name, value in tensors_in(net.state_dict()).items()}
     for name in sorted(saved.keys() | own.keys()):
         if saved.get(name) != own.get(name):
             raise Refusal(

@@ -95,7 +95,10 @@ class Card(NamedTuple):
     def _task(self) -> str | None:
         if self._data.get("vocabulary") is not None and self._data.get("task") == "classification":
             return "text-classification"
-        return _PIPELINES.get((str(self._data.get("task")), len(self._data.get("shape") or ())))
+        shape = tuple(self._data.get("shape") or ())
+        # Columns are (F, 1) to the lab's own networks.
+        axes = 1 if shape[1:] == (1,) else len(shape)
+        return _PIPELINES.get((str(self._data.get("task")), axes))
 
     def _carbon(self) -> dict[str, Any]:
         carbon = self.result.metrics.get("train/co2_kg")
@@ -133,12 +136,18 @@ class Card(NamedTuple):
             "```python",
             "from load import predict  # in this folder",
             "",
-            f"answers = predict(inputs)  # {'texts, or ' if self._task() in _TEXTS else ''}(N, {shape})",
+            f"answers = predict(inputs)  # {self._read()}(N, {shape})",
             "```",
             "",
             "`load.py` has the network, its scale and its tokenizer; `data.json` the names of the classes, "
             "`config.json` the whole configuration. Nothing of the lab is needed, and no file is a pickle.",
         ]
+
+    def _read(self) -> str:
+        """What the loader takes beside numbers."""
+        if self._data.get("source") == "table":
+            return "rows as dicts by column, or "
+        return "texts, or " if self._task() in _TEXTS else ""
 
     def _figures(self) -> list[str]:
         rows = [self._row(key) for key in _SHOWN if key in self.result.metrics]

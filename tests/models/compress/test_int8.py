@@ -246,3 +246,15 @@ def test_products_of_activations_are_left_alone():
     graph = pt2e.quantized(net, [torch.randint(0, 20, (2, 16))], "int8", dynamic=False)
     rounded = {user.target for node in pt2e._activations(graph) for user in node.users}
     assert torch.ops.aten.linear.default in rounded and torch.ops.aten.mul.Tensor not in rounded
+
+
+def test_what_a_person_has_made_a_weight_of_stays_when_the_rounding_ends():
+    torch.manual_seed(0)
+    wave = torch.nn.utils.parametrizations.weight_norm(nn.Conv1d(1, 4, 3))
+    sharp = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(8, 8))
+    net = nn.Sequential(wave, nn.Flatten(), nn.Linear(4 * 6, 8), sharp).eval()
+    x = torch.randn(5, 1, 8)
+    before, answers = {name: value.clone() for name, value in net.state_dict().items()}, net(x)
+    simulate(net, [x])
+    settle(net)
+    assert net.state_dict().keys() == before.keys() and torch.equal(net(x), answers)

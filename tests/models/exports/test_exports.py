@@ -13,14 +13,13 @@ import pytest
 import torch
 from torch import nn
 
-import own_data
 import train
 from models.data.batches import sequential
 from models.data.dataset import Dataset, Scale, Split
 from models.delivery import check
 from models.exports import fresh
 from models.exports.graph import to_torch_export
-from models.exports.loader import FORMATS, _tokens, loader
+from models.exports.loader import FORMATS, loader
 from models.exports.onnx import to_onnx
 from models.exports.proof import _compared, prove
 from models.exports.safetensors import to_safetensors, write
@@ -30,7 +29,6 @@ from models.nets.gpt import GPT
 from models.nets.gru import GRU
 from models.nets.mlp import MLP
 from models.nets.transformer import Transformer
-from reading.tokens import padded, tokenizer_of
 from refusal import Refusal
 from research.lab import Lab
 
@@ -234,28 +232,6 @@ print(predict(pictures).shape, np.array_equal(predict(pictures), predict(picture
     assert "3, 10" in done.stdout and "True" in done.stdout
     with pytest.raises(Refusal, match="is there already and holds something"):
         lab.deliver(answer["trial_id"], tmp_path / "out", form)
-
-
-@pytest.mark.parametrize("kind", ["bpe", "byte", "given"])
-def test_texts_become_the_tokens_that_were_learnt_from(kind: str, tmp_path: Path) -> None:
-    texts = ["The owl hoots at night", "naïve ☃ cats purr", "x" * 40, "naps the, cat " * 5]
-    if kind == "given":
-        own_data.tokenizer(tmp_path / "net", pad="<pad>", first=["naps"])
-        kind = str(tmp_path / "net")
-    made = tokenizer_of(kind, [text.lower() for text in texts], 300, 12)
-    about = {"task": "classification", "shape": [12], "tokenizer": made.about(), "lowercase": True}
-    (tmp_path / "tokenizer.json").write_text(made.about().get("json", ""))
-    told: dict[str, Any] = {"HERE": tmp_path, "tokenizers": pytest.importorskip("tokenizers")}
-    exec("\n".join(_tokens(about)), told)
-    assert (
-        told["tokens"](texts) == padded(made.all_of([text.lower() for text in texts]), 12, made.ends).tolist()
-    )
-
-
-def test_the_bytes_of_a_corpus_are_its_tokens() -> None:
-    told: dict[str, Any] = {}
-    exec("\n".join(_tokens({"task": "language", "shape": [6]})), told)
-    assert told["tokens"](["né", "long enough"]) == [[110, 195, 169, 0, 0, 0], list(b"long e")]
 
 
 def test_formats_are_named_alike() -> None:

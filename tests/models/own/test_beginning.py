@@ -133,6 +133,59 @@ def test_adapters_are_trained_and_merged_into_what_they_stand_beside(train) -> N
         begun.check(merged, ["int8_static"])
 
 
+def narrow() -> nn.Module:
+    """Of four classes, with a layer before the read-out that is as wide by chance."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        OrderedDict(a=nn.Linear(12, 16), b=nn.Linear(16, 4), relu=nn.ReLU(), c=nn.Linear(4, 4))
+    )
+
+
+@pytest.mark.slow
+def test_the_read_out_is_what_answers_and_not_whatever_is_as_wide() -> None:
+    pytest.importorskip("peft")
+    made = narrow()
+    begun = Beginning(lora=2).begin(made, blobs())
+    trained = {name for name, weight in made.named_parameters() if weight.requires_grad}
+    assert {name for name in trained if "lora" not in name} == {"c.weight", "c.bias"}
+    assert begun.facts["trainable_parameters"] == 2 * (12 + 16) + 2 * (16 + 4) + 4 * 4 + 4
+
+
+class Encoder(nn.Module):
+    """Torch's own block of a transformer, which in evaluation reads the weights of its layers by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.TransformerEncoderLayer(12, 2, 16, 0.0, batch_first=True)
+        self.head = nn.Linear(12, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.block(x[:, None])[:, 0])
+
+
+@pytest.mark.slow
+def test_adapters_answer_in_evaluation_too() -> None:
+    pytest.importorskip("peft")
+    torch.manual_seed(0)
+    made, x = Encoder(), torch.randn(8, 12)
+    begun = Beginning(lora=2).begin(made, blobs())
+    adapters = {name: weight for name, weight in made.named_parameters() if "lora" in name}
+    # What attention reads by itself calls no layer, so nothing could be learnt beside it.
+    assert {name.partition(".lora")[0] for name in adapters} == {"block.linear1", "block.linear2"}
+    with torch.no_grad():
+        for weight in adapters.values():
+            weight.normal_()
+        learnt, asked = made.train()(x), made.eval()(x)
+        merged = begun.ended(made).eval()(x)
+    assert torch.allclose(asked, learnt, atol=1e-5) and torch.allclose(merged, learnt, atol=1e-4)
+
+
+def test_a_network_without_a_linear_read_out_is_refused() -> None:
+    made = nn.Sequential(nn.Linear(12, 8), nn.Unflatten(1, (8, 1)), nn.Conv1d(8, 4, 1), nn.Flatten())
+    with pytest.raises(Refusal, match="no linear layer of this network answers 4 classes"):
+        Beginning(lora=2).begin(made, blobs())
+
+
 @pytest.mark.slow
 def test_a_trial_tells_how_much_of_it_was_trained(resolve: Callable[..., Any]) -> None:
     config = resolve("model.width=16", "budget.steps=5", "model.freeze=[layers.1]")

@@ -262,3 +262,32 @@ def test_a_training_that_has_spent_its_seconds_is_only_loaded(train):
     again = train(steps=None, seconds=0.3)
     assert again.steps == first.steps and again.curve == first.curve
     assert_equal(dict(again.net.state_dict()), dict(first.net.state_dict()))
+
+
+class Remembering(Noisy):
+    """Keeps what is no tensor as torch says: beside its tensors, in the same state dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += self.training
+        return super().forward(x) * (1 + self.calls / 100)
+
+    def get_extra_state(self):
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state):
+        self.calls = state["calls"]
+
+
+@pytest.mark.slow
+def test_what_a_network_adds_to_its_state_dict_is_resumed_too(one_thread, tmp_path):
+    whole = seeded(tmp_path, "whole", net=Remembering())
+    callbacks = {"killed": Killed(22), "checkpoint": Checkpoint(None, every_steps=5)}
+    killed = in_a_process(partial(seeded, tmp_path, "killed", net=Remembering(), callbacks=callbacks))
+    assert killed == -signal.SIGKILL
+    resumed = seeded(tmp_path, "killed", net=Remembering())
+    assert resumed.facts["resumed"]["step"] == 20 and resumed.net.calls == whole.net.calls
+    assert_equal(dict(resumed.net.state_dict()), dict(whole.net.state_dict()))

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 import train
 from refusal import Refusal
 from research.lab import Lab
+from research.report.card import Card
 from research.run.given import spelt_out
 from research.store.store import Store, TrialClaim
 from research.tasks.delivered import Delivered
@@ -24,6 +26,22 @@ TYPED = ["model=mlp", "model.width=16", "budget.steps=30"]
 def front(folder: Path) -> dict[str, Any]:
     read: dict[str, Any] = yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
     return read
+
+
+@pytest.mark.parametrize(
+    ("shape", "task", "called"),
+    [
+        ([18, 1], "classification", "tabular-classification"),
+        ([11, 1], "regression", "tabular-regression"),
+        ([1, 4000], "classification", "audio-classification"),
+        ([1, 8, 8], "classification", "image-classification"),
+        ([64], "language", "text-generation"),
+    ],
+)
+def test_a_card_says_what_its_data_are(shape: list[int], task: str, called: str) -> None:
+    data = {"shape": shape, "task": task, "source": "table"}
+    trial: Any = SimpleNamespace(config={"data": data})
+    assert Card(trial, SimpleNamespace())._task() == called  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
