@@ -10,6 +10,7 @@ from research.campaign.bench import Arm
 from research.campaign.charter import Confirm, Sprints
 from research.campaign.confirmation import Confirmation, claim
 from research.campaign.control import Room, missed, tightened
+from research.stats.alpha import rate
 from research.types import Constraint, Objective
 
 ROOM = Room(360, 1, ((10, 0.01),))
@@ -30,6 +31,26 @@ def test_what_just_keeps_a_screened_bound_is_settled_by_four_of_five_confirmatio
     shares = lot.normal(true, spread, (draws, fresh))
     settled = ttest_1samp(shares, bound, axis=1, alternative="greater").pvalue < tail
     assert settled.mean() == pytest.approx(0.8, abs=0.025)
+
+
+def test_a_default_campaign_settles_it_by_either_look_where_one_standard_error_was_a_coin() -> None:
+    """95 % on splits of 359 digits; `docs/figures.md` tells both shares, which `-s` prints."""
+    import numpy as np
+    from scipy.stats import ttest_1samp
+
+    lot, bound, spread = np.random.default_rng(0), 0.95, (0.95 * 0.05 / 359) ** 0.5
+    tails = [rate(0.05, 1).at(counts, 2).tails[0] for counts in ([5], [5, 10])]
+    room = Room(359, 1, ((5, tails[0]), (10, tails[1]))).inside(bound)
+
+    def settled(screened: float) -> float:
+        shares = lot.normal(lot.normal(screened, spread, (20_000, 1)), spread, (20_000, 10))
+        looks = (ttest_1samp(own, bound, axis=1, alternative="greater") for own in (shares[:, :5], shares))
+        first, second = (look.pvalue < tail for look, tail in zip(looks, tails, strict=True))
+        return float((first | second).mean())
+
+    now, before = settled(bound + room), settled(bound + spread)
+    print(f"{bound + room:.4f}: {now:.1%}, {bound + spread:.4f}: {before:.1%}")
+    assert now == pytest.approx(0.82, abs=0.015) and before == pytest.approx(0.525, abs=0.015)
 
 
 def test_bounds_on_shares_are_screened_as_much_tighter_as_fresh_seeds_need_to_settle_them() -> None:

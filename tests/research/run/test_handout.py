@@ -2,10 +2,9 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -25,11 +24,6 @@ from research.store.store import Store, TrialClaim
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handout, "_WAIT_S", 0.0)
-
-
-@pytest.fixture
-def jobs(resolve: Callable[..., dict[str, Any]]) -> list[Job]:
-    return [Job(resolve(f"seed={seed}"), [f"seed={seed}"], "a-sweep") for seed in range(4)]
 
 
 @pytest.fixture

@@ -22,11 +22,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def jobs(resolve: Callable[..., dict[str, Any]]) -> list[Job]:
-    return [Job(resolve(f"seed={seed}"), [f"seed={seed}"], "a-sweep") for seed in range(4)]
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(laid(tmp_path / "lab.db"))
     yield opened
